@@ -1,0 +1,165 @@
+import { command, Exit, type Group } from "../lib/cli/command.ts";
+import { bool, integer, parsed, seconds, text, UsageError } from "../lib/cli/flags.ts";
+import { textLog } from "../lib/log.ts";
+import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../lib/protocol/errors.ts";
+import { PortRange } from "../lib/protocol/values.ts";
+import { defaultStateDir } from "../lib/state_dir.ts";
+import { runtimeFault, versionLine } from "../lib/version.ts";
+
+const start = command({
+  name: "start",
+  summary: "Run the control server of a gateway",
+  details: `Accepts requests over gRPC, reserves ports and runs the data server that forwards.
+The first Ctrl-C or SIGTERM lets established connections finish and releases every
+session; a second one does not wait for them.`,
+  flags: {
+    listenerIp: parsed(
+      "address that it listens on, and that consumers' listeners are on",
+      parseHost,
+      {
+        value: "IP",
+        default: "0.0.0.0",
+      },
+    ),
+    port: integer("port of the control server; 0 takes a free one", {
+      value: "PORT",
+      default: "5000",
+      least: 0,
+      most: 65535,
+    }),
+    wanIp: parsed(
+      "address of this gateway that other gateways reach: producers' listeners are told and bound there; without it they are told as --listener-ip and bound on every address",
+      parseHost,
+      { value: "IP" },
+    ),
+    portRange: parsed("ports for data listeners", PortRange.parse, {
+      value: "FIRST-LAST",
+      default: "5100-5200",
+    }),
+    type: text("data server type: S2DS (built in) or Mock (forwards nothing)", {
+      value: "TYPE",
+      default: "S2DS",
+      short: "t",
+    }),
+    serverCrt: text("PEM certificate chain", { value: "FILE", default: "server.crt" }),
+    serverKey: text("PEM private key", { value: "FILE", default: "server.key" }),
+    ssl: bool("serve TLS; False serves anyone who can reach the port, unencrypted", {
+      default: "True",
+    }),
+    helloTimeout: seconds("how long a request waits for its application's hello", {
+      default: "180",
+    }),
+    drainTimeout: seconds("how long a released session's connections may go on", { default: "10" }),
+    maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
+    maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
+    clientId: text("client id for authentication", { value: "ID" }),
+    clientSecret: text("client secret for authentication", { value: "SECRET" }),
+    stateDir: text("folder for sockets and logs; $XDG_STATE_HOME/scistream if not given", {
+      value: "DIR",
+    }),
+    config: text("TOML file with any of these options as keys", { value: "FILE" }),
+    verbose: bool("log every call", { short: "v" }),
+    version: bool("print the version and end"),
+  },
+  args: [],
+  examples: [
+    "scistream cert --ip 192.168.10.11",
+    "s2cs --listener-ip 192.168.10.11 --port 5007",
+  ],
+  async run({ options }, io) {
+    if (options.version) {
+      io.out(`s2cs, version: ${versionLine()}`);
+      return Exit.OK;
+    }
+    const fault = runtimeFault(Deno.version.deno);
+    if (fault) throw new UsageError(fault);
+    if (options.clientSecret) {
+      throw new ScistreamError(
+        "NOT_IMPLEMENTED",
+        "--client-secret asks for authentication, which is not built in yet; without it everyone who reaches the port is served",
+      );
+    }
+    const { parseType } = await import("../lib/s2ds/types.ts");
+    const type = parseType(options.type);
+    const tls = options.ssl ? await readTls(options.serverCrt, options.serverKey) : undefined;
+    const { startS2cs } = await import("../lib/s2cs/server.ts");
+    const log = textLog(options.verbose ? "debug" : "info", io.err);
+    keepAlive(log);
+    const server = await startS2cs({
+      ...options,
+      address: new Endpoint(options.listenerIp, options.port),
+      type,
+      tls,
+      helloTimeoutMs: options.helloTimeout,
+      drainTimeoutMs: options.drainTimeout,
+      stateDir: options.stateDir ?? defaultStateDir((name) => Deno.env.get(name)),
+      log,
+    });
+    if (tls) {
+      io.out(`Secure gRPC Server started on ${server.address}`);
+    } else {
+      io.out(`WARNING: INSECURE gRPC Server started on ${server.address}`);
+      io.err(
+        "WARNING: --ssl=False: everything is sent in the clear, uids and tokens included, and",
+      );
+      io.err("WARNING: clients cannot know whom they talk to. Never use this across a network.");
+    }
+    await aborted(io.interrupted);
+    log("info", "stopping; established connections may finish, interrupt again to cut them");
+    const stopped = server.stop();
+    io.forced.addEventListener("abort", () => server.stop(true));
+    await stopped;
+    log("info", "stopped");
+    return Exit.OK;
+  },
+});
+
+async function readTls(crt: string, key: string): Promise<{ cert: Uint8Array; key: Uint8Array }> {
+  const read = async (path: string, what: string, mark: RegExp) => {
+    let bytes: Uint8Array;
+    try {
+      bytes = await Deno.readFile(path);
+    } catch (error) {
+      throw new UsageError(
+        `cannot read the ${what} ${path}: ${
+          messageOf(error)
+        }; make one with \`scistream cert --ip ADDRESS\``,
+      );
+    }
+    if (!mark.test(new TextDecoder().decode(bytes))) {
+      throw new UsageError(
+        `${path} holds no PEM ${what}; make one with \`scistream cert --ip ADDRESS\``,
+      );
+    }
+    return bytes;
+  };
+  return {
+    cert: await read(crt, "certificate", /-----BEGIN CERTIFICATE-----/),
+    key: await read(key, "private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----/),
+  };
+}
+
+/** A mistake of ours in one call must not end every session of the gateway: it is logged and lived with. */
+function keepAlive(log: (level: "error", message: string) => void): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    const { reason } = event;
+    log("error", `unhandled: ${reason instanceof Error ? reason.stack : messageOf(reason)}`);
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+const group: Group = {
+  name: "s2cs",
+  summary: "Control server: owns a gateway's sessions, ports and data servers",
+  commands: [start],
+  standard: "start",
+};
+export default group;

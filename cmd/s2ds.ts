@@ -1,0 +1,62 @@
+import { command, Exit, type Group } from "../lib/cli/command.ts";
+import { text } from "../lib/cli/flags.ts";
+import { messageOf } from "../lib/protocol/errors.ts";
+
+const run = command({
+  name: "run",
+  summary: "Run the built-in data server",
+  details: `Without options it speaks the original agent's protocol: it prints the port that it
+listens on, reads a target HOST:PORT from standard input, forwards both ways, and ends
+when standard input does. s2cs runs it with --control-socket for all its sessions.`,
+  flags: {
+    controlSocket: text("Unix socket to be driven over; its folder must be this user's alone", {
+      value: "PATH",
+    }),
+    logFile: text("append diagnostics to this file and not to stderr", { value: "FILE" }),
+    config: text("TOML file with any of these options as keys", { value: "FILE" }),
+  },
+  args: [],
+  examples: ["echo 192.168.10.10:5001 | scistream s2ds"],
+  async run({ options }, io) {
+    const { controlSocket: socket, logFile } = options;
+    const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
+    if (socket === undefined) {
+      const { serveStdio } = await import("../lib/s2ds/forwarder/stdio.ts");
+      await serveStdio({
+        stdin: Deno.stdin.readable,
+        write: async (text) => void await write(text),
+        signal: io.interrupted,
+      });
+      return Exit.OK;
+    }
+    const line = (message: string) => `${new Date().toISOString()} s2ds ${Deno.pid}: ${message}\n`;
+    const log = logFile
+      // A new process starts a new log, so the file stays small; it is its owner's to read.
+      ? (Deno.writeTextFileSync(logFile, "", { mode: 0o600 }),
+        (message: string) => Deno.writeTextFileSync(logFile, line(message), { append: true }))
+      : (message: string) => io.err(line(message).trimEnd());
+    globalThis.addEventListener("unhandledrejection", (event) => {
+      // One connection's mistake must not end the streams of every session.
+      event.preventDefault();
+      log(`unhandled: ${event.reason?.stack ?? event.reason}`);
+    });
+    try {
+      const { serveEngine } = await import("../lib/s2ds/forwarder/control.ts");
+      await serveEngine({ socket, log, signal: io.interrupted, onReady: () => write("ready\n") });
+      log("ended");
+    } catch (error) {
+      log(`failed: ${messageOf(error)}`);
+      await write(`${messageOf(error)}\n`);
+      return Exit.FAILED;
+    }
+    return Exit.OK;
+  },
+});
+
+const group: Group = {
+  name: "s2ds",
+  summary: "Data server: listens on the gateway and forwards",
+  commands: [run],
+  standard: "run",
+};
+export default group;

@@ -1,0 +1,207 @@
+/**
+ * The executable: finds the command, runs it, and is the one place that exits.
+ * @module
+ */
+import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
+import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
+import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
+import { VERSION, versionLine } from "../lib/version.ts";
+
+/** The first word of a command line, and what it leads to. */
+const GROUPS: readonly {
+  name: string;
+  summary: string;
+  load: () => Promise<{ default: Group }>;
+}[] = [
+  {
+    name: "s2cs",
+    summary: "Control server: owns a gateway's sessions, ports and data servers",
+    load: () => import("./s2cs.ts"),
+  },
+  {
+    name: "s2uc",
+    summary: "User client: ask for sessions, watch and release them",
+    load: () => import("./s2uc/group.ts"),
+  },
+  {
+    name: "appctrl",
+    summary: "Application controller: say hello for an application, and run it",
+    load: () => import("./appctrl/group.ts"),
+  },
+  {
+    name: "s2ds",
+    summary: "Data server: listens on the gateway and forwards",
+    load: () => import("./s2ds.ts"),
+  },
+  {
+    name: "cert",
+    summary: "Make a certificate and key for a control server",
+    load: () => import("./cert.ts"),
+  },
+];
+
+const DETAILS =
+  `SciStream streams data memory to memory between institutions. A control server (s2cs) on
+each facility's gateway reserves ports and runs data servers (s2ds); the user client
+(s2uc) asks both sides for a session; the application controller (appctrl) tells where
+the application listens.`;
+
+/** Runs a command line; answers the exit code. */
+async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [word, ...rest] = argv;
+  if (word === "--version" || word === "version") {
+    io.out(`scistream ${versionLine()}`);
+    return Exit.OK;
+  }
+  if (word === undefined || word === "--help" || word === "-h" || word === "help") {
+    await help(rest, io);
+    return word === undefined ? Exit.USAGE : Exit.OK;
+  }
+  const group = await loadGroup(word);
+  const { found, argv: flags } = findCommand(group, rest);
+  if (wantsHelp(rest)) {
+    await help([word, ...found && found.name !== group.standard ? [found.name] : []], io);
+    return Exit.OK;
+  }
+  if (!found) {
+    const [name] = rest;
+    const names = group.commands.map((each) => each.name);
+    const choice = `choose one of ${names.join(", ")}; \`scistream help ${word}\` explains them`;
+    throw new UsageError(
+      name === undefined
+        ? `missing command: ${choice}`
+        : `unknown command ${quote(name)}: ${choice}`,
+    );
+  }
+  const line = parseCommandLine(flags, found.flags, found.args, {
+    env: (name) => Deno.env.get(name),
+    file: await readFile(group, found, flags),
+  });
+  if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
+  return await found.run(line, io);
+}
+
+async function loadGroup(word: string): Promise<Group> {
+  const entry = GROUPS.find((each) => each.name === word);
+  if (entry) return (await entry.load()).default;
+  const names = GROUPS.map((each) => each.name);
+  const close = names.find((name) => distance(name, word) <= 2);
+  throw new UsageError(
+    `unknown command ${quote(word)}${close ? `; did you mean ${close}?` : ""}; there are ${
+      names.join(", ")
+    }`,
+  );
+}
+
+/** The command that the words name: `inbound_request` is `inbound-request`, nothing is the standard one. */
+function findCommand(
+  group: Group,
+  argv: readonly string[],
+): { found?: Command; argv: readonly string[] } {
+  const name = argv[0]?.replaceAll("_", "-");
+  const named = group.commands.find((each) => each.name === name);
+  if (named) return { found: named, argv: argv.slice(1) };
+  return { found: group.commands.find((each) => each.name === group.standard), argv };
+}
+
+function wantsHelp(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end < 0 ? undefined : end).some((word) =>
+    word === "--help" || word === "-h"
+  );
+}
+
+/** The values of `--config`, or of SCISTREAM_CONFIG. */
+async function readFile(group: Group, found: Command, argv: readonly string[]) {
+  if (!("config" in found.flags)) return {};
+  const path = splitCommandLine(argv, found.flags).flags.config ?? Deno.env.get("SCISTREAM_CONFIG");
+  if (path === undefined) return {};
+  let source: string;
+  try {
+    source = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UsageError(`cannot read the configuration file ${path}: ${messageOf(error)}`);
+  }
+  const { readConfig } = await import("../lib/cli/config.ts");
+  const shape = Object.fromEntries(group.commands.map((each) => [each.name, each.flags]));
+  return readConfig(path, source, shape, found.name);
+}
+
+async function help(words: readonly string[], io: Io): Promise<void> {
+  const { renderHelp } = await import("../lib/cli/help.ts");
+  const show = (topic: Parameters<typeof renderHelp>[0]) => io.out(renderHelp(topic).trimEnd());
+  const [word, name] = words;
+  if (word === undefined) {
+    return show({ path: "", summary: `SciStream ${VERSION}`, details: DETAILS, commands: GROUPS });
+  }
+  const group = await loadGroup(word);
+  const { found } = findCommand(group, name === undefined ? [] : [name]);
+  if (found) {
+    const path = found.name === group.standard ? group.name : `${group.name} ${found.name}`;
+    return show({ ...found, path });
+  }
+  if (name !== undefined) throw new UsageError(`no help on ${quote(`${word} ${name}`)}`);
+  show({ path: group.name, summary: group.summary, commands: group.commands });
+}
+
+/** One line on stderr for whatever was thrown, and the exit code that goes with it. */
+function report(error: unknown, io: Io): number {
+  if (io.interrupted.aborted && error === io.interrupted.reason) {
+    io.err("interrupted");
+    return Exit.INTERRUPTED;
+  }
+  if (error instanceof UsageError) {
+    io.err(`error: ${error.message}`);
+    return Exit.USAGE;
+  }
+  if (error instanceof ScistreamError) {
+    io.err(`error: ${error.details}`);
+    return exitOf(error);
+  }
+  io.err(`error: internal: ${error instanceof Error ? error.stack : String(error)}`);
+  return Exit.FAILED;
+}
+
+function exitOf(error: ScistreamError): number {
+  // Found wrong on this side of the wire: the same command will fail again.
+  if (
+    error.cause === undefined &&
+    ["BAD_FORMAT", "INVALID_UID", "NOT_IMPLEMENTED"].includes(error.code)
+  ) {
+    return Exit.USAGE;
+  }
+  return error.code === "CONN_ERROR" ? Exit.UNREACHABLE : Exit.FAILED;
+}
+
+/** The process's own streams and signals. */
+function processIo(): Io {
+  const interrupted = new AbortController();
+  const forced = new AbortController();
+  const onSignal = () => {
+    if (forced.signal.aborted) Deno.exit(Exit.INTERRUPTED);
+    else if (interrupted.signal.aborted) forced.abort(new Error("forced"));
+    else interrupted.abort(new Error("interrupted"));
+  };
+  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  const encoder = new TextEncoder();
+  return {
+    out: (line) => console.log(line),
+    err: (line) => console.error(line),
+    draw: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+    get watched() {
+      return Deno.stderr.isTerminal();
+    },
+    interrupted: interrupted.signal,
+    forced: forced.signal,
+    release() {
+      for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    },
+  };
+}
+
+if (import.meta.main) {
+  const io = processIo();
+  const code = await main(Deno.args, io).catch((error) => report(error, io));
+  Deno.exit(code);
+}

@@ -1,0 +1,97 @@
+/**
+ * An application's hello, from the command line to the answer.
+ * @module
+ */
+import type { Io } from "../cli/command.ts";
+import { withClient } from "../cli/connection.ts";
+import type { Argument } from "../cli/flags.ts";
+import { parsePort } from "../protocol/endpoint.ts";
+import { Endpoint, parseHost } from "../protocol/endpoint.ts";
+import { Uid } from "../protocol/uid.ts";
+import { parseRole, type Role } from "../protocol/values.ts";
+import { waiting } from "../cli/progress.ts";
+
+/** `UID S2CS ACCESS_TOKEN ROLE`, the arguments of every appctrl command that says hello. */
+export const helloArguments: readonly Argument[] = [
+  { name: "UID", help: "the session's uid, as s2uc printed it" },
+  { name: "S2CS", help: "the control server, HOST:PORT" },
+  {
+    name: "ACCESS_TOKEN",
+    help: "as s2uc printed it; INVALID_TOKEN where there is no authentication",
+  },
+  { name: "ROLE", help: "PROD or CONS" },
+];
+
+/** The five ports of the reference's mock application. */
+export const MOCK_PORTS = "5074,5075,5076,37000,47000";
+
+/** Whom to greet, validated. */
+export interface HelloTarget {
+  uid: Uid;
+  s2cs: Endpoint;
+  token: string;
+  role: Role;
+}
+
+/** @throws {ScistreamError} INVALID_UID, BAD_FORMAT */
+export function parseHelloArguments(args: Record<string, string>): HelloTarget {
+  return {
+    uid: Uid.parse(args.UID ?? ""),
+    s2cs: Endpoint.parse(args.S2CS ?? "", "control server"),
+    token: args.ACCESS_TOKEN ?? "",
+    role: parseRole(args.ROLE ?? ""),
+  };
+}
+
+/** `PORT` of this application's host, or `HOST:PORT`. */
+export function parseAppListener(text: string): { host?: string; port: number } {
+  if (!text.includes(":")) return { port: parsePort(text) };
+  const { host, port } = Endpoint.parse(text, "application's address");
+  return { host, port };
+}
+
+/**
+ * Says hello and answers the session's listeners (of a consumer's session), as this host reaches
+ * them: an unspecified address stands for the control server's own.
+ */
+export async function greet(
+  target: HelloTarget,
+  appListeners: readonly Endpoint[],
+  options: { serverCert: string; ssl: boolean },
+  io: Io,
+): Promise<{ message: string; listeners: Endpoint[] }> {
+  const { sayHello } = await import("../s2uc/requests.ts");
+  const { uid, s2cs, token, role } = target;
+  const line = waiting("waiting for the session's request…", io.watched ? io.draw : undefined);
+  try {
+    const response = await withClient(
+      String(s2cs),
+      { ...options, token },
+      (client) =>
+        sayHello(client, uid, role, appListeners, {
+          signal: io.interrupted,
+          onRetry: (error) => io.err(`${error.details}; trying again`),
+        }),
+    );
+    const listeners = response.listeners.map((text) => {
+      const listener = Endpoint.parse(text, "listener");
+      return listener.isWildcard ? new Endpoint(s2cs.host, listener.port) : listener;
+    });
+    return { message: response.message, listeners };
+  } finally {
+    line.stop();
+  }
+}
+
+/**
+ * The address from which this host reaches the control server: the application's address, unless
+ * it says otherwise.
+ */
+export async function localAddress(s2cs: Endpoint): Promise<string> {
+  const conn = await Deno.connect({ hostname: s2cs.host, port: s2cs.port });
+  try {
+    return parseHost((conn.localAddr as Deno.NetAddr).hostname);
+  } finally {
+    conn.close();
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Runs an unmodified application with a session's listeners filled in.
+ * @module
+ */
+import type { Endpoint } from "../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
+
+/** Signals that whoever started us may mean for the application. */
+const PASSED_ON: Deno.Signal[] = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/**
+ * Fills `{listener}` (the first), `{listener2}`, `{listener3}` … in; what names a listener that
+ * does not exist is an error. `{host}` and `{port}`, `{host2}` and `{port2}` … are its parts.
+ * @throws {ScistreamError} BAD_FORMAT
+ *
+ * ```ts
+ * import { fillListeners } from "./run.ts";
+ * import { Endpoint } from "../protocol/endpoint.ts";
+ * import { assertEquals } from "@std/assert";
+ * const listeners = [new Endpoint("10.0.0.1", 5100)];
+ * assertEquals(fillListeners("tcp://{listener}", listeners), "tcp://10.0.0.1:5100");
+ * ```
+ */
+export function fillListeners(argument: string, listeners: readonly Endpoint[]): string {
+  return argument.replace(/\{(listener|host|port)([1-9][0-9]{0,3})?\}/g, (name, part, number) => {
+    const listener = listeners[Number(number ?? 1) - 1];
+    if (!listener) {
+      throw new ScistreamError(
+        "BAD_FORMAT",
+        `the application's arguments name ${name}, but the session has ${listeners.length} listeners`,
+      );
+    }
+    if (part === "host") return listener.host;
+    return part === "port" ? String(listener.port) : String(listener);
+  });
+}
+
+/** What to run. */
+export interface Application {
+  command: readonly string[];
+  /** Fill the placeholders and SCISTREAM_LISTENERS. */
+  listeners: readonly Endpoint[];
+}
+
+/**
+ * Runs the application to its end on our own standard streams, and passes signals on to it.
+ * Answers its exit code; 128 + number for one that a signal ended, 127 for one that is not there.
+ * @throws {ScistreamError} BAD_FORMAT for a placeholder, CONN_ERROR when it cannot be started
+ */
+export async function runApplication(app: Application): Promise<number> {
+  const [program, ...args] = app.command.map((word) => fillListeners(word, app.listeners));
+  if (program === undefined) throw new ScistreamError("BAD_FORMAT", "no application to run");
+  const fromTerminal = Deno.stdin.isTerminal();
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(program, {
+      args,
+      env: { SCISTREAM_LISTENERS: app.listeners.join(",") },
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 127;
+    throw new ScistreamError("CONN_ERROR", `cannot start ${program}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  const passing = PASSED_ON.map((signal) => {
+    const pass = () => {
+      // The terminal has sent this one to the application itself.
+      if (fromTerminal && (signal === "SIGINT" || signal === "SIGQUIT")) return;
+      try {
+        child.kill(signal);
+      } catch {
+        // It has just ended.
+      }
+    };
+    Deno.addSignalListener(signal, pass);
+    return () => Deno.removeSignalListener(signal, pass);
+  });
+  try {
+    const { code } = await child.status;
+    return code;
+  } finally {
+    for (const stop of passing) stop();
+  }
+}

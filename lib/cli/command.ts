@@ -1,0 +1,61 @@
+/**
+ * What a command is: a record of flags, arguments and a function.
+ * @module
+ */
+import type { Argument, CommandLine, Flags } from "./flags.ts";
+import type { HelpTopic } from "./help.ts";
+
+/** Exit codes. A supervisor restarts on 1 and 3; 2 will not get better by itself. */
+export const Exit = {
+  OK: 0,
+  /** Refused by a server, or failed. */
+  FAILED: 1,
+  /** The command line, the environment, a file: fix it first. */
+  USAGE: 2,
+  /** A control server could not be reached. */
+  UNREACHABLE: 3,
+  /** Ctrl-C or SIGTERM. */
+  INTERRUPTED: 130,
+} as const;
+
+/** What a running command may touch of the outside. */
+export interface Io {
+  /** A line of results. */
+  out(line: string): void;
+  /** A line of diagnostics. */
+  err(line: string): void;
+  /** Text on stderr as it is, for a line that is drawn again and again. */
+  draw(text: string): void;
+  /** Whether somebody looks at stderr. */
+  watched: boolean;
+  /** Aborted by the first Ctrl-C or SIGTERM: wind up. */
+  interrupted: AbortSignal;
+  /** Aborted by the second: at once. */
+  forced: AbortSignal;
+  /** From now on signals are not ours: an application that runs in our place gets them. */
+  release(): void;
+}
+
+/** A command's record. */
+export interface Command<F extends Flags = Flags> extends Omit<HelpTopic, "commands" | "path"> {
+  /** Its own word: `prod-req`. */
+  name: string;
+  flags: F;
+  args: readonly Argument[];
+  /** Does it; answers the exit code. */
+  run(line: CommandLine<F>, io: Io): Promise<number>;
+}
+
+/** Helps the compiler to see the flags' types in `run`. */
+export function command<const F extends Flags>(record: Command<F>): Command {
+  return record as unknown as Command;
+}
+
+/** One word of the command line that leads to several commands. */
+export interface Group {
+  name: string;
+  summary: string;
+  commands: readonly Command[];
+  /** Run when no command is named, as `s2cs` alone means `s2cs start`. */
+  standard?: string;
+}

@@ -1,0 +1,105 @@
+/**
+ * Configuration files: TOML whose keys are a command's flags.
+ * @module
+ */
+import { parse } from "@std/toml";
+import { messageOf, quote } from "../protocol/errors.ts";
+import { flagName, type Flags, UsageError } from "./flags.ts";
+
+/** The flags that a file may set: those of every subcommand, by the subcommand's name. */
+export type ConfigShape = Record<string, Flags>;
+
+/**
+ * The texts that a file sets for one subcommand. Keys at the top are for every subcommand that has
+ * such a flag; a table `[prod-req]` is for that subcommand alone and wins.
+ * @param name of the file, for messages
+ * @throws {UsageError} names the key and the line
+ */
+export function readConfig(
+  name: string,
+  source: string,
+  shape: ConfigShape,
+  subcommand: string,
+): Record<string, string> {
+  let document: Record<string, unknown>;
+  try {
+    document = parse(source);
+  } catch (error) {
+    throw new UsageError(`${name}: ${messageOf(error)}`, { cause: error });
+  }
+  const wrong = (key: string, table: string | undefined, why: string) =>
+    new UsageError(`${name}, line ${lineOf(source, key, table)}: ${why}`);
+  const everyFlag = Object.assign({}, ...Object.values(shape)) as Flags;
+
+  const read = (entries: Record<string, unknown>, flags: Flags, table?: string) => {
+    const texts: Record<string, string> = {};
+    for (const [key, value] of Object.entries(entries)) {
+      const flag = Object.keys(flags).find((known) => flagName(known) === key.replaceAll("_", "-"));
+      if (flag === undefined || flag === "config") {
+        throw wrong(
+          key,
+          table,
+          `unknown key ${quote(key)}; \`--help\` lists the options that are keys`,
+        );
+      }
+      const text = textOf(value);
+      if (text === undefined) throw wrong(key, table, `${key} is not a value or a list of values`);
+      try {
+        flags[flag]?.parse(text);
+      } catch (error) {
+        throw wrong(key, table, `${key}: ${messageOf(error)}`);
+      }
+      texts[flag] = text;
+    }
+    return texts;
+  };
+
+  const top: Record<string, unknown> = {};
+  let own: Record<string, string> = {};
+  for (const [key, value] of Object.entries(document)) {
+    if (!isTable(value)) {
+      top[key] = value;
+      continue;
+    }
+    const flags = shape[key];
+    if (!flags) {
+      throw wrong(key, key, `unknown table [${key}]; there are ${Object.keys(shape).join(", ")}`);
+    }
+    const texts = read(value, flags, key);
+    if (key === subcommand) own = texts;
+  }
+  const texts = { ...read(top, everyFlag), ...own };
+  const wanted = shape[subcommand] ?? {};
+  return Object.fromEntries(Object.entries(texts).filter(([key]) => key in wanted));
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof Date);
+}
+
+function textOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (!Array.isArray(value)) return undefined;
+  const parts = value.map(textOf);
+  return parts.includes(undefined) ? undefined : parts.join(",");
+}
+
+/** The line of a key, or of a table's head, counted from 1. The TOML parser tells no lines of good values. */
+function lineOf(source: string, key: string, table: string | undefined): number {
+  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const entry = new RegExp(`^\\s*["']?${escaped(key)}["']?\\s*=`);
+  let inside = table === undefined;
+  let head = 1;
+  const rows = source.split("\n");
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i] ?? "";
+    const opened = /^\s*\[\s*["']?([^\]"']+?)["']?\s*\]/.exec(row);
+    if (opened) {
+      inside = opened[1] === table;
+      if (inside) head = i + 1;
+    } else if (inside && entry.test(row)) return i + 1;
+  }
+  return head;
+}

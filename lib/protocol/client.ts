@@ -1,0 +1,151 @@
+/**
+ * The Control service from the calling end.
+ * @module
+ */
+import * as grpc from "@grpc/grpc-js";
+import { Buffer } from "node:buffer";
+import tls from "node:tls";
+import type { ControlMethods } from "../../proto/messages.ts";
+import { controlDefinition, type Method } from "./codec.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { ERROR_CODES, type ErrorCode, isErrorCode, ScistreamError, Status } from "./errors.ts";
+import { AUTHORIZATION, ERROR_CODE_KEY, INVALID_TOKEN } from "./token.ts";
+
+/** How to reach a control server. */
+export interface ClientOptions {
+  address: Endpoint;
+  /** PEM certificates that the server's must be or end at; without them the connection is plain. */
+  roots?: Uint8Array;
+  /** Bare access token; without one, INVALID_TOKEN is sent as the reference does. */
+  token?: string;
+}
+
+/** Bounds of one call. */
+export interface CallOptions {
+  signal?: AbortSignal;
+  /** Milliseconds; without one the call may wait for as long as the server lets it. */
+  deadlineMs?: number;
+}
+
+// Deno refuses an IP address as TLS server name, and SciStream's certificates carry IP SANs: any
+// DNS name stands in, and the certificate is checked against the real host instead.
+const STAND_IN_NAME = "scistream.invalid";
+
+/** A connection to one control server. Close it when done. */
+export class ControlClient {
+  readonly #client: grpc.Client;
+  readonly #metadata = new grpc.Metadata();
+  readonly address: Endpoint;
+  readonly secure: boolean;
+
+  constructor(options: ClientOptions) {
+    this.address = options.address;
+    this.secure = options.roots !== undefined;
+    this.#metadata.set(AUTHORIZATION, options.token || INVALID_TOKEN);
+    const host = options.address.host;
+    const credentials = options.roots
+      ? grpc.credentials.createSsl(Buffer.from(options.roots), null, null, {
+        checkServerIdentity: (_name: string, cert: tls.PeerCertificate) =>
+          tls.checkServerIdentity(host, cert),
+      })
+      : grpc.credentials.createInsecure();
+    this.#client = new grpc.Client(options.address.toString(), credentials, {
+      "grpc.ssl_target_name_override": STAND_IN_NAME,
+      "grpc.default_authority": options.address.toString(),
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.enable_http_proxy": 0,
+    });
+  }
+
+  /**
+   * Calls a method of the service.
+   * @throws {ScistreamError} as the server answered, or CONN_ERROR when it could not be reached
+   */
+  call<M extends Method>(
+    method: M,
+    request: Partial<ControlMethods[M]["request"]>,
+    options: CallOptions = {},
+  ): Promise<ControlMethods[M]["response"]> {
+    const definition = controlDefinition[method];
+    if (!definition) throw new TypeError(`no method ${method}`);
+    options.signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest<object, ControlMethods[M]["response"]>(
+        definition.path,
+        definition.requestSerialize,
+        definition.responseDeserialize as (bytes: Buffer) => ControlMethods[M]["response"],
+        request,
+        this.#metadata,
+        options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs },
+        (error, response) => {
+          options.signal?.removeEventListener("abort", cancel);
+          if (response) resolve(response);
+          else if (options.signal?.aborted) reject(options.signal.reason);
+          else reject(this.#explain(method, error as grpc.ServiceError));
+        },
+      );
+      const cancel = () => call.cancel();
+      options.signal?.addEventListener("abort", cancel, { once: true });
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #explain(method: Method, error: grpc.ServiceError): ScistreamError {
+    const { details, metadata, code: status } = error;
+    const named = /^\[([A-Z_]+)\] (.*)$/s.exec(details);
+    const code = metadata?.get(ERROR_CODE_KEY)[0]?.toString() ?? named?.[1] ?? "";
+    if (isErrorCode(code)) {
+      return new ScistreamError(code, named?.[2] ?? details, { status, cause: error });
+    }
+    if (status === Status.UNIMPLEMENTED) {
+      return new ScistreamError(
+        "NOT_IMPLEMENTED",
+        `the control server at ${this.address} does not offer ${method}: only SciStream's own does, the Python reference has no such call`,
+        { cause: error },
+      );
+    }
+    if (status === Status.UNAVAILABLE) {
+      return new ScistreamError(
+        "CONN_ERROR",
+        `could not reach the control server at ${this.address}: ${this.#whyUnreachable(details)}`,
+        { cause: error },
+      );
+    }
+    return new ScistreamError(
+      codeOfStatus(status),
+      `${method} at ${this.address} failed: ${details.split("\n", 1)[0]}`,
+      { status, cause: error },
+    );
+  }
+
+  #whyUnreachable(details: string): string {
+    const text = details.split("\n", 1)[0] ?? "";
+    if (/ECONNREFUSED|Connection refused/i.test(text)) {
+      return "the connection was refused; is s2cs running there, on that port?";
+    }
+    if (/altname|does not match|Hostname\/IP/i.test(text)) {
+      return `its certificate is not for ${this.address.host}; make one with \`scistream cert --ip ${this.address.host}\``;
+    }
+    if (/certificate|UnknownIssuer|self.signed|unable to verify/i.test(text)) {
+      return `its certificate is not the one in --server-cert (${text}); copy server.crt from that gateway`;
+    }
+    if (/ENOTFOUND|Name resolution/i.test(text)) return `the host name has no address`;
+    if (
+      /ECONNRESET|socket hang up|Connection dropped|EPROTO|InvalidContentType|corrupt/i.test(text)
+    ) {
+      return `it hung up (${text}); is one end using TLS and the other --ssl=False?`;
+    }
+    return text;
+  }
+}
+
+/** The code for a status that came without one, as from the Python reference. */
+function codeOfStatus(status: number): ErrorCode {
+  for (const [code, statuses] of Object.entries(ERROR_CODES)) {
+    if ((statuses as readonly number[]).includes(status)) return code as ErrorCode;
+  }
+  return "SERVER_ERR";
+}

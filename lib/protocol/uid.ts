@@ -1,0 +1,64 @@
+import { createHash, randomBytes } from "node:crypto";
+import { quote, ScistreamError, Status } from "./errors.ts";
+
+/** The uid that `--mock True` fixes (contract section 6). Well known, so it protects nothing. */
+export const MOCK_UID = "4f8583bc-a4d3-11ee-9fd6-034d1fcbd7c3";
+
+const FORM = /^[0-9A-Za-z_-]{8,64}$/;
+
+/**
+ * A session's name and secret (contract section 1). Prints as the session's public id, never as
+ * itself: only {@linkcode Uid.reveal} gives the secret.
+ */
+export class Uid {
+  readonly #secret: string;
+  /** The first 8 hex digits of the SHA-256 of the uid: what logs, metrics and other users may see. */
+  readonly session: string;
+  /** The whole SHA-256 in hex: the key of the session where two must never meet. */
+  readonly hash: string;
+
+  private constructor(secret: string) {
+    this.#secret = secret;
+    this.hash = createHash("sha256").update(secret).digest("hex");
+    this.session = this.hash.slice(0, 8);
+  }
+
+  /**
+   * Takes a uid from outside: 8 to 64 characters of `[0-9A-Za-z_-]`.
+   * @throws {ScistreamError} INVALID_UID with status INVALID_ARGUMENT
+   */
+  static parse(text: string): Uid {
+    if (!FORM.test(text)) {
+      const what = text.length > 64 ? `of ${text.length} characters` : quote(text);
+      throw new ScistreamError(
+        "INVALID_UID",
+        `uid ${what} is malformed; it must be 8 to 64 characters of 0-9 A-Z a-z _ and -`,
+        { status: Status.INVALID_ARGUMENT },
+      );
+    }
+    return new Uid(text);
+  }
+
+  /** A new uid: 128 random bits, written 8-4-4-4-12 in hex. */
+  static random(): Uid {
+    const hex = randomBytes(16).toString("hex");
+    return Uid.parse(hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"));
+  }
+
+  /** The uid itself, for the wire and for the user who asked for it. */
+  reveal(): string {
+    return this.#secret;
+  }
+
+  toString(): string {
+    return `session ${this.session}`;
+  }
+
+  toJSON(): string {
+    return this.session;
+  }
+
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+}

@@ -1,0 +1,63 @@
+import { ScistreamError } from "../protocol/errors.ts";
+import type { Uid } from "../protocol/uid.ts";
+
+/** Hellos that arrived before their req, each waiting for it within bounds (contract section 3, beyond). */
+export class EarlyHellos<T> {
+  readonly #waiting = new Map<string, Set<PromiseWithResolvers<T>>>();
+  readonly #most: number;
+  readonly #timeoutMs: number;
+  #count = 0;
+
+  constructor(most: number, timeoutMs: number) {
+    this.#most = most;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Resolves when the session's req has its listeners.
+   * @throws {ScistreamError} INVALID_UID after the time-out, RATE_LIMIT when too many wait
+   */
+  async wait(uid: Uid, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    if (this.#count >= this.#most) {
+      throw new ScistreamError(
+        "RATE_LIMIT",
+        `${this.#most} hellos already wait for their req; say hello again after the req`,
+      );
+    }
+    const arrival = Promise.withResolvers<T>();
+    const queue = this.#waiting.get(uid.hash) ?? new Set();
+    this.#waiting.set(uid.hash, queue.add(arrival));
+    this.#count++;
+    const late = setTimeout(() => {
+      arrival.reject(
+        new ScistreamError(
+          "INVALID_UID",
+          `no req for ${uid} arrived within ${
+            this.#timeoutMs / 1000
+          } s; is the uid right, and this its gateway?`,
+        ),
+      );
+    }, this.#timeoutMs);
+    const cancel = () => arrival.reject(signal.reason);
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      return await arrival.promise;
+    } finally {
+      clearTimeout(late);
+      signal.removeEventListener("abort", cancel);
+      this.#count--;
+      queue.delete(arrival);
+      if (queue.size === 0 && this.#waiting.get(uid.hash) === queue) this.#waiting.delete(uid.hash);
+    }
+  }
+
+  /** The session's req is here. */
+  arrived(uid: Uid, session: T): void {
+    for (const arrival of this.#waiting.get(uid.hash) ?? []) arrival.resolve(session);
+  }
+
+  rejectAll(error: Error): void {
+    for (const queue of this.#waiting.values()) for (const arrival of queue) arrival.reject(error);
+  }
+}

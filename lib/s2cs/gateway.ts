@@ -1,0 +1,386 @@
+/**
+ * The sessions of one gateway: what each call of contract section 3 does to them.
+ * @module
+ */
+import { Endpoint } from "../protocol/endpoint.ts";
+import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
+import type { Uid } from "../protocol/uid.ts";
+import type { Rate, Role } from "../protocol/values.ts";
+import {
+  type ChannelStatus,
+  type DataServer,
+  idleChannel,
+  PortsInUse,
+} from "../s2ds/data_server.ts";
+import { EarlyHellos } from "./early_hellos.ts";
+import type { PortPool } from "./ports.ts";
+import type { Session } from "./session.ts";
+import { type Event, next } from "./state.ts";
+import type { SessionStore } from "./store.ts";
+
+/** Settings of a gateway. */
+export interface GatewayOptions {
+  store: SessionStore;
+  ports: PortPool;
+  dataServer: DataServer;
+  /** Host that peers are told for the listeners of this role, and host to bind them on. */
+  hosts: (role: Role) => { told: string; bound: string };
+  /** How long a req waits for its hello, an early hello for its req, and a ready session for its update. */
+  helloTimeoutMs: number;
+  maxSessions: number;
+  /** Channels of one session. */
+  maxConn: number;
+  /** How long released sessions' established connections may go on. */
+  drainTimeoutMs: number;
+  log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+}
+
+/** What a session has beside its record, while this process lives. */
+interface Live {
+  session: Session;
+  /** Settled by hello, or by whatever ends the session before it. */
+  hello: PromiseWithResolvers<void>;
+  /** Set once the session is ending. */
+  ending?: Promise<void>;
+  expiry?: ReturnType<typeof setTimeout>;
+  ports: number[];
+  /** Settled once the data server holds the listeners, or will not. */
+  opening?: Promise<void>;
+}
+
+/** A session and its channels' numbers, for status and list. */
+export interface SessionReport {
+  session: Session;
+  channels: ChannelStatus[];
+}
+
+/** The answer to req and update. */
+export interface Connections {
+  listeners: readonly Endpoint[];
+  prodListeners: readonly Endpoint[];
+}
+
+/** Owns the sessions, their ports and what the data server does for them. */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #live = new Map<string, Live>();
+  readonly #early: EarlyHellos<Live>;
+  #closing = false;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#early = new EarlyHellos(options.maxSessions, options.helloTimeoutMs);
+  }
+
+  /**
+   * Reserves listeners and waits for the session's hello.
+   * @throws {ScistreamError} INVALID_UID, NO_RESOURCE, CONN_ERROR, TIMEOUT, UNAVAILABLE
+   */
+  async req(
+    request: { uid: Uid; role: Role; numConn: number; rate: Rate },
+    signal: AbortSignal,
+  ): Promise<Connections> {
+    const live = this.#reserve(request);
+    const { session } = live;
+    const cancel = () => this.#fail(live, "cancel", "the client went away before hello");
+    signal.addEventListener("abort", cancel, { once: true });
+    if (signal.aborted) cancel();
+    try {
+      live.opening = this.#listen(live, request.numConn);
+      await live.opening;
+      if (live.ending) await live.hello.promise;
+      this.#step(live, "listen");
+      const { helloTimeoutMs } = this.#options;
+      live.expiry = setTimeout(() => this.#expire(live, "hello"), helloTimeoutMs);
+      this.#early.arrived(session.uid, live);
+      await live.hello.promise;
+    } catch (error) {
+      // Whatever ended the session says why; an error of our own ends it.
+      if (!live.ending) this.#fail(live, "fault", messageOf(error));
+      await live.ending;
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+    const prodListeners = session.role === "PROD" ? session.appListeners : [];
+    return { listeners: session.listeners, prodListeners };
+  }
+
+  /**
+   * Takes the application's addresses. Waits for the session's req if that is not here yet.
+   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, RATE_LIMIT, UNAVAILABLE
+   */
+  async hello(
+    request: { uid: Uid; role: Role; appListeners: readonly Endpoint[] },
+    signal: AbortSignal,
+  ): Promise<readonly Endpoint[]> {
+    const { uid, appListeners } = request;
+    this.#assertOpen();
+    let live = this.#live.get(uid.hash);
+    if (!live || live.session.state === "reserved") {
+      this.#log("info", uid, "hello is early; it waits for its req");
+      live = await this.#early.wait(uid, signal);
+    }
+    const { session } = live;
+    if (session.role === "PROD" && appListeners.length === 0) {
+      throw new ScistreamError(
+        "BAD_FORMAT",
+        "prod_listeners is empty, but a producer's session needs the application's addresses",
+      );
+    }
+    const first = session.state === "waiting";
+    this.#step(live, "hello");
+    session.appListeners = [...appListeners];
+    this.#options.store.put(session);
+    if (first) {
+      clearTimeout(live.expiry);
+      live.expiry = setTimeout(() => this.#expire(live, "update"), this.#options.helloTimeoutMs);
+      live.hello.resolve();
+    }
+    return session.listeners;
+  }
+
+  /**
+   * Sets the targets, repeated over the channels: channel i forwards to target i mod n.
+   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, CONN_ERROR
+   */
+  async update(request: { uid: Uid; targets: readonly Endpoint[] }): Promise<Connections> {
+    const live = this.#find(request.uid);
+    const { session } = live;
+    this.#assertCan(session, "update");
+    const { targets } = request;
+    if (targets.length === 0) {
+      throw new ScistreamError("BAD_FORMAT", "remote_listeners is empty; name at least one target");
+    }
+    const perChannel = session.listeners.map((_, i) => targets[i % targets.length] as Endpoint);
+    await this.#options.dataServer.target(session.uid.hash, perChannel);
+    this.#step(live, "update");
+    clearTimeout(live.expiry);
+    session.targets = perChannel;
+    this.#options.store.put(session);
+    return { listeners: session.listeners, prodListeners: perChannel };
+  }
+
+  /**
+   * Frees everything that the session holds, after its connections ended or the drain timeout.
+   * @throws {ScistreamError} INVALID_UID, or CONN_ERROR when the data server did not confirm
+   */
+  async release(uid: Uid, force = false): Promise<void> {
+    const live = this.#find(uid);
+    await this.#release(live, force ? 0 : this.#options.drainTimeoutMs, "released");
+  }
+
+  /** @throws {ScistreamError} INVALID_UID, CONN_ERROR */
+  status(uid: Uid): Promise<SessionReport> {
+    return this.#report(this.#find(uid));
+  }
+
+  /** Every session, oldest first. */
+  list(): Promise<SessionReport[]> {
+    return Promise.all([...this.#live.values()].map((live) => this.#report(live)));
+  }
+
+  /** How many sessions there are. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Takes no more sessions and releases all. A second call with a smaller `drainMs` hurries it. */
+  async close(drainMs: number): Promise<void> {
+    this.#closing = true;
+    this.#early.rejectAll(shuttingDown());
+    await Promise.allSettled(
+      [...this.#live.values()].map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
+    );
+  }
+
+  /** The data server lost this session's channels for good: it is kept, so that its owner can ask. */
+  fault(hash: string, reason: string): void {
+    const live = this.#live.get(hash);
+    if (!live || live.ending) return;
+    if (live.session.state === "streaming") {
+      this.#step(live, "fault", reason);
+    } else {
+      this.#fail(live, "fault", reason);
+    }
+  }
+
+  #reserve(request: { uid: Uid; role: Role; numConn: number; rate: Rate }): Live {
+    const { uid, role, numConn, rate } = request;
+    const { store, maxSessions, maxConn } = this.#options;
+    this.#assertOpen();
+    if (store.get(uid)) {
+      throw new ScistreamError(
+        "INVALID_UID",
+        `${uid} exists already; release it or use another uid`,
+        {
+          status: Status.ALREADY_EXISTS,
+        },
+      );
+    }
+    if (numConn > maxConn) {
+      throw new ScistreamError(
+        "NO_RESOURCE",
+        `${numConn} channels asked for, this gateway gives a session at most ${maxConn}`,
+      );
+    }
+    if (store.size >= maxSessions) {
+      throw new ScistreamError(
+        "NO_RESOURCE",
+        `this gateway already has its ${maxSessions} sessions; try again when one is released`,
+      );
+    }
+    const session: Session = {
+      uid,
+      role,
+      rate,
+      createdMs: Date.now(),
+      state: "reserved",
+      reason: "",
+      listeners: [],
+      appListeners: [],
+      targets: [],
+    };
+    const live: Live = { session, hello: Promise.withResolvers(), ports: [] };
+    // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
+    live.hello.promise.catch(() => {});
+    this.#live.set(uid.hash, live);
+    store.put(session);
+    this.#log("info", uid, `${role}, ${numConn} channels`);
+    return live;
+  }
+
+  /** Finds ports that nobody uses and has the data server listen on them. */
+  async #listen(live: Live, numConn: number): Promise<void> {
+    const { ports, dataServer, hosts, store } = this.#options;
+    const { session } = live;
+    const { told, bound } = hosts(session.role);
+    const strangers = new Set<number>();
+    for (;;) {
+      live.ports = ports.take(numConn, strangers);
+      try {
+        await dataServer.open(
+          session.uid.hash,
+          live.ports.map((port) => new Endpoint(bound, port)),
+        );
+        break;
+      } catch (error) {
+        ports.give(live.ports);
+        live.ports = [];
+        if (!(error instanceof PortsInUse)) throw error;
+        for (const port of error.ports) strangers.add(port);
+        this.#log("warn", session.uid, `${error.message}; other ports are used`);
+        if (live.ending) return;
+      }
+    }
+    session.listeners = live.ports.map((port) => new Endpoint(told, port));
+    store.put(session);
+  }
+
+  /** Ends a session that nobody released. */
+  #fail(
+    live: Live,
+    event: "fault" | "cancel" | "expire",
+    reason: string,
+    error?: ScistreamError,
+  ): void {
+    if (live.ending) return;
+    this.#step(live, event, reason);
+    live.hello.reject(error ?? new ScistreamError("CONN_ERROR", reason));
+    live.ending = this.#free(live, 0).catch((failure) =>
+      this.#log("error", live.session.uid, `clean-up: ${messageOf(failure)}`)
+    );
+  }
+
+  #expire(live: Live, missing: "hello" | "update"): void {
+    const { helloTimeoutMs } = this.#options;
+    const reason = `no ${missing} arrived within ${helloTimeoutMs / 1000} s`;
+    this.#fail(
+      live,
+      "expire",
+      reason,
+      new ScistreamError(
+        "TIMEOUT",
+        `${reason}; everything reserved for ${live.session.uid} is released`,
+      ),
+    );
+  }
+
+  #release(live: Live, drainMs: number, why: string): Promise<void> {
+    if (live.ending) {
+      // Not awaited: it hurries the close that `ending` waits for.
+      this.#options.dataServer.close(live.session.uid.hash, drainMs).catch(() => {});
+      return live.ending;
+    }
+    this.#step(live, "release");
+    live.hello.reject(
+      this.#closing
+        ? shuttingDown()
+        : new ScistreamError("INVALID_UID", `${live.session.uid} was ${why}`),
+    );
+    live.ending = this.#free(live, drainMs).finally(() => this.#step(live, "drained"));
+    return live.ending;
+  }
+
+  async #free(live: Live, drainMs: number): Promise<void> {
+    const { dataServer, ports, store } = this.#options;
+    const { uid } = live.session;
+    clearTimeout(live.expiry);
+    // Ended while its listeners were being opened: what is half open cannot be closed.
+    await live.opening?.catch(() => {});
+    try {
+      await dataServer.close(uid.hash, drainMs);
+    } finally {
+      ports.give(live.ports);
+      store.delete(uid);
+      this.#live.delete(uid.hash);
+    }
+  }
+
+  #step(live: Live, event: Event, reason = ""): void {
+    const { session } = live;
+    const to = this.#assertCan(session, event);
+    if (to !== session.state) {
+      this.#log("info", session.uid, `${session.state} → ${to}${reason && `: ${reason}`}`);
+    }
+    session.state = to;
+    session.reason = reason;
+    if (this.#live.has(session.uid.hash)) this.#options.store.put(session);
+  }
+
+  #assertCan(session: Session, event: Event) {
+    const to = next(session.state, event);
+    if (to) return to;
+    throw new ScistreamError(
+      "BAD_FORMAT",
+      `${event} cannot be done while ${session.uid} is ${session.state}`,
+    );
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw shuttingDown();
+  }
+
+  #find(uid: Uid): Live {
+    const live = this.#live.get(uid.hash);
+    if (live) return live;
+    throw new ScistreamError(
+      "INVALID_UID",
+      `${uid} does not exist here; it was never requested, or it is released or expired`,
+    );
+  }
+
+  async #report(live: Live): Promise<SessionReport> {
+    const { session } = live;
+    const channels = await this.#options.dataServer.status(session.uid.hash);
+    return { session, channels: session.listeners.map((_, i) => channels[i] ?? idleChannel()) };
+  }
+
+  #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
+    this.#options.log(level, `${uid}: ${message}`);
+  }
+}
+
+function shuttingDown(): ScistreamError {
+  return new ScistreamError("UNAVAILABLE", "this control server is shutting down; try again later");
+}

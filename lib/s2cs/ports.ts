@@ -1,0 +1,42 @@
+import { ScistreamError } from "../protocol/errors.ts";
+import type { PortRange } from "../protocol/values.ts";
+
+/** The data ports of one gateway, shared by all its sessions. Gives the lowest free ones. */
+export class PortPool {
+  readonly #range: PortRange;
+  readonly #taken = new Set<number>();
+
+  constructor(range: PortRange) {
+    this.#range = range;
+  }
+
+  /** Ports that no session holds. */
+  get free(): number {
+    return this.#range.size - this.#taken.size;
+  }
+
+  /**
+   * Takes `count` ports, none of them in `skip` (ports found to be somebody else's).
+   * @throws {ScistreamError} NO_RESOURCE, and nothing is taken
+   */
+  take(count: number, skip: ReadonlySet<number> = new Set()): number[] {
+    const ports: number[] = [];
+    for (let port = this.#range.first; port <= this.#range.last && ports.length < count; port++) {
+      if (!this.#taken.has(port) && !skip.has(port)) ports.push(port);
+    }
+    if (ports.length < count) {
+      const others = skip.size > 0 ? `, ${skip.size} of them used by other programs` : "";
+      throw new ScistreamError(
+        "NO_RESOURCE",
+        `${count} ports asked for, ${this.free} of ${this.#range} are free${others}; ` +
+          "release a session, ask for fewer channels or start s2cs with a larger --port-range",
+      );
+    }
+    for (const port of ports) this.#taken.add(port);
+    return ports;
+  }
+
+  give(ports: Iterable<number>): void {
+    for (const port of ports) this.#taken.delete(port);
+  }
+}

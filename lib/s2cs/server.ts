@@ -1,0 +1,118 @@
+/**
+ * A whole control server: gRPC in front, a gateway behind it, a data server under that.
+ * @module
+ */
+import { isIPv6 } from "node:net";
+import type { Log } from "../log.ts";
+import { Endpoint } from "../protocol/endpoint.ts";
+import { messageOf } from "../protocol/errors.ts";
+import { serveControl } from "../protocol/server.ts";
+import type { PortRange, Role } from "../protocol/values.ts";
+import { createDataServer } from "../s2ds/types.ts";
+import { Gateway } from "./gateway.ts";
+import { PortPool } from "./ports.ts";
+import { controlService } from "./service.ts";
+import { MemoryStore } from "./store.ts";
+
+/** Settings of a control server; times in milliseconds. */
+export interface S2csOptions {
+  /** Where it listens; port 0 takes a free one. */
+  address: Endpoint;
+  /** Address of this gateway that the other gateway reaches; producers' listeners are told and bound there. */
+  wanIp?: string;
+  portRange: PortRange;
+  /** Data server type, as `parseType` answers it. */
+  type: string;
+  /** PEM; without them the server is plain. */
+  tls?: { cert: Uint8Array; key: Uint8Array };
+  helloTimeoutMs: number;
+  drainTimeoutMs: number;
+  maxSessions: number;
+  maxConn: number;
+  /** Folder for the sockets and logs of this user's gateways. */
+  stateDir: string;
+  log: Log;
+}
+
+/** A running control server. */
+export interface S2cs {
+  address: Endpoint;
+  /**
+   * Takes no more calls, lets established connections finish for the drain timeout, releases
+   * everything and ends. A call with `force` hurries one that drains.
+   */
+  stop(force?: boolean): Promise<void>;
+}
+
+/**
+ * Starts a control server.
+ * @throws {ScistreamError} CONN_ERROR when it cannot listen or its data server does not start
+ */
+export async function startS2cs(options: S2csOptions): Promise<S2cs> {
+  const { log, type } = options;
+  const dataServer = createDataServer(type, {
+    onLog: log,
+    onFault: (session, reason) => gateway.fault(session, reason),
+  });
+  const gateway = new Gateway({
+    store: new MemoryStore(),
+    ports: new PortPool(options.portRange),
+    dataServer,
+    hosts: hosts(options),
+    helloTimeoutMs: options.helloTimeoutMs,
+    drainTimeoutMs: options.drainTimeoutMs,
+    maxSessions: options.maxSessions,
+    maxConn: options.maxConn,
+    log,
+  });
+  // The port is taken before the data server is touched: who holds it owns the gateway's folder.
+  const server = await serveControl(controlService(gateway, type), {
+    address: options.address,
+    tls: options.tls,
+    onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
+  });
+  const folder = gatewayFolder(options.stateDir, server.address);
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    await Deno.chmod(folder, 0o700);
+    await dataServer.start(folder);
+  } catch (error) {
+    server.closeNow();
+    throw error;
+  }
+  return { address: server.address, stop: stopper() };
+
+  function stopper(): S2cs["stop"] {
+    let stopping: Promise<void> | undefined;
+    return (force = false) => {
+      const released = gateway.close(force ? 0 : options.drainTimeoutMs);
+      stopping ??= (async () => {
+        await released;
+        await server.close();
+        await dataServer.stop();
+        await Deno.remove(folder, { recursive: true });
+      })();
+      return stopping;
+    };
+  }
+}
+
+/** What listeners of each role are told as, and bound to. */
+function hosts(options: S2csOptions): (role: Role) => { told: string; bound: string } {
+  const { address, wanIp } = options;
+  const any = isIPv6(address.host) ? "::" : "0.0.0.0";
+  return (role) => {
+    // A producer's listeners are for the other gateway, which comes from the WAN; without --wan-ip
+    // nobody knows which address that is. A consumer's are for the LAN that s2cs itself listens on.
+    if (role === "CONS") return { told: address.host, bound: address.host };
+    return { told: wanIp ?? address.host, bound: wanIp ?? any };
+  };
+}
+
+function gatewayFolder(stateDir: string, address: Endpoint): string {
+  return `${stateDir}/gateway-${address.host.replaceAll(":", "_")}-${address.port}`;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.stack ?? messageOf(error) : messageOf(error);
+}

@@ -1,0 +1,22 @@
+import type { Endpoint } from "../protocol/endpoint.ts";
+import type { Uid } from "../protocol/uid.ts";
+import type { Rate, Role } from "../protocol/values.ts";
+import type { State } from "./state.ts";
+
+/** What is known of a session; plain values, for a store to keep. */
+export interface Session {
+  readonly uid: Uid;
+  readonly role: Role;
+  readonly rate: Rate;
+  /** Milliseconds since 1970 UTC. */
+  readonly createdMs: number;
+  state: State;
+  /** Why the session failed, expired or was cut; empty when all is well. */
+  reason: string;
+  /** As they are told to peers; one a channel. */
+  listeners: Endpoint[];
+  /** The application's addresses, as hello told them. */
+  appListeners: Endpoint[];
+  /** Where each channel forwards to; empty until the first update. */
+  targets: Endpoint[];
+}

@@ -1,0 +1,77 @@
+/**
+ * What every data server type offers to the control server. Data servers know nothing of gRPC or
+ * of a session's life: a session is a key here, with listeners and targets.
+ * @module
+ */
+import type { Endpoint } from "../protocol/endpoint.ts";
+
+/** One channel's numbers since its session was opened, or since its data server last died. */
+export interface ChannelStatus {
+  connectionsOpen: number;
+  connectionsTotal: number;
+  /** Connections that never reached the target, or were turned away. */
+  connectionsFailed: number;
+  /** Bytes from whoever connected to the listener to the target. */
+  bytesToTarget: number;
+  bytesFromTarget: number;
+  /** The last thing that went wrong, a sentence; empty if nothing has. */
+  lastError: string;
+}
+
+/** Numbers of a channel that nothing has happened on. */
+export function idleChannel(): ChannelStatus {
+  return {
+    connectionsOpen: 0,
+    connectionsTotal: 0,
+    connectionsFailed: 0,
+    bytesToTarget: 0,
+    bytesFromTarget: 0,
+    lastError: "",
+  };
+}
+
+/** Ports that somebody else listens on; nothing was opened. The caller picks others. */
+export class PortsInUse extends Error {
+  override readonly name = "PortsInUse";
+  constructor(readonly ports: readonly number[]) {
+    super(`in use by another program: ${ports.join(", ")}`);
+  }
+}
+
+/** Forwards the channels of any number of sessions. `session` is a key that is safe in file names. */
+export interface Forwarder {
+  /**
+   * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits.
+   * @throws {PortsInUse}
+   */
+  open(session: string, listeners: readonly Endpoint[]): Promise<void>;
+  /** Sets where each channel's connections go from now on; established ones stay as they are. */
+  target(session: string, targets: readonly Endpoint[]): Promise<void>;
+  /**
+   * Stops listening, lets established connections finish for at most `drainMs`, cuts the rest and
+   * frees everything. Of a session that is not there, does nothing. A second call with a smaller
+   * `drainMs` hurries the first.
+   */
+  close(session: string, drainMs: number): Promise<void>;
+  /** One entry per channel, in order; empty for a session that is not there. */
+  status(session: string): Promise<ChannelStatus[]>;
+}
+
+/** A data server type, as `s2cs --type` names it. */
+export interface DataServer extends Forwarder {
+  readonly type: string;
+  /**
+   * Makes the data server ready for sessions.
+   * @param folder of this gateway, of this user alone; for what the data server keeps in files
+   */
+  start(folder: string): Promise<void>;
+  /** Ends it, with whatever it still forwards. */
+  stop(): Promise<void>;
+}
+
+/** What a data server tells its owner unasked. */
+export interface DataServerEvents {
+  /** This session's channels are down and could not be brought back. */
+  onFault: (session: string, reason: string) => void;
+  onLog: (level: "info" | "warn" | "error", message: string) => void;
+}

@@ -1,0 +1,167 @@
+import net from "node:net";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import { type ChannelStatus, idleChannel, PortsInUse } from "../data_server.ts";
+import { dial, Relay } from "./relay.ts";
+
+/** Connections that may wait on one channel for its first target. */
+const MOST_HELD = 256;
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 60_000;
+
+/** Bounds the connections of a whole process, so that it never runs out of descriptors. */
+export interface ConnectionBudget {
+  take(): boolean;
+  give(): void;
+}
+
+/** One listener and the connections that it accepted. */
+export class Channel {
+  readonly #server: net.Server;
+  readonly #budget: ConnectionBudget;
+  readonly #status: ChannelStatus = idleChannel();
+  /** Accepted before there was a target. */
+  readonly #held = new Set<net.Socket>();
+  /** Ends of connections that cut them: those still being connected, and relays. */
+  readonly #live = new Set<() => void>();
+  #target?: Endpoint;
+  #onEmpty?: () => void;
+
+  private constructor(server: net.Server, budget: ConnectionBudget) {
+    this.#server = server;
+    this.#budget = budget;
+    server.on("connection", (socket) => this.#accept(socket));
+  }
+
+  /** @throws {PortsInUse} */
+  static listen(at: Endpoint, budget: ConnectionBudget): Promise<Channel> {
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    return new Promise((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => {
+        reject(error.code === "EADDRINUSE" ? new PortsInUse([at.port]) : error);
+      });
+      server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+        server.removeAllListeners("error");
+        const channel = new Channel(server, budget);
+        server.on("error", (error) => channel.#fail(`listener: ${error.message}`));
+        resolve(channel);
+      });
+    });
+  }
+
+  get status(): ChannelStatus {
+    return { ...this.#status, connectionsOpen: this.#live.size + this.#held.size };
+  }
+
+  /** New connections go there from now on, and those that waited for a first target. */
+  target(to: Endpoint): void {
+    this.#target = to;
+    for (const socket of this.#held) {
+      this.#held.delete(socket);
+      this.#connect(socket, to);
+    }
+  }
+
+  /** Stops listening and cuts whoever still waits for a target. */
+  stopListening(): void {
+    this.#server.close();
+    for (const socket of this.#held) {
+      this.#held.delete(socket);
+      this.#turnAway(socket, "released before it had a target");
+    }
+  }
+
+  /** Resolves when no connection is left. Call after {@linkcode Channel.stopListening}. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#live.size === 0) return resolve();
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Cuts every connection with an RST. */
+  cut(): void {
+    for (const end of this.#live) end();
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#status.connectionsTotal++;
+    // Until a relay takes it over, a socket that fails must not take the process with it.
+    socket.on("error", () => {});
+    if (!this.#budget.take()) {
+      return this.#refuse(socket, "out of file descriptors: too many connections at once");
+    }
+    if (this.#target) return this.#connect(socket, this.#target);
+    if (this.#held.size >= MOST_HELD) {
+      return this.#turnAway(socket, `more than ${MOST_HELD} connections wait for a target`);
+    }
+    this.#held.add(socket);
+  }
+
+  #connect(accepted: net.Socket, to: Endpoint): void {
+    const dialled = dial();
+    const { socket } = dialled;
+    let settled = false;
+    const giveUp = (why: string) => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      this.#forget(giveUpNow);
+      socket.destroy();
+      this.#turnAway(accepted, `target ${to}: ${why}`);
+    };
+    const giveUpNow = () => giveUp("cut while connecting");
+    const timer = setTimeout(
+      () => giveUp(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`),
+      CONNECT_TIMEOUT_MS,
+    );
+    this.#live.add(giveUpNow);
+    socket.once("error", (error: NodeJS.ErrnoException) => giveUp(error.code ?? error.message));
+    socket.connect({ host: to.host, port: to.port }, () => {
+      if (accepted.destroyed) return giveUp("the client hung up");
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      this.#relay(accepted, dialled, giveUpNow);
+    });
+  }
+
+  #relay(accepted: net.Socket, dialled: ReturnType<typeof dial>, replaces: () => void): void {
+    for (const socket of [accepted, dialled.socket]) {
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    }
+    const relay = new Relay(accepted, dialled, {
+      toTarget: (n) => this.#status.bytesToTarget += n,
+      fromTarget: (n) => this.#status.bytesFromTarget += n,
+    });
+    const end = () => relay.reset();
+    this.#live.add(end);
+    this.#live.delete(replaces);
+    relay.done.then((error) => {
+      if (error) this.#status.lastError = error;
+      this.#budget.give();
+      this.#forget(end);
+    });
+  }
+
+  /** Ends an accepted connection that reaches no target. */
+  #turnAway(accepted: net.Socket, why: string): void {
+    this.#budget.give();
+    this.#refuse(accepted, why);
+  }
+
+  #refuse(accepted: net.Socket, why: string): void {
+    this.#fail(why);
+    accepted.resetAndDestroy();
+  }
+
+  #fail(why: string): void {
+    this.#status.connectionsFailed++;
+    this.#status.lastError = why;
+  }
+
+  #forget(end: () => void): void {
+    this.#live.delete(end);
+    if (this.#live.size === 0) this.#onEmpty?.();
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * What prod-req, cons-req, inbound-request and outbound-request do and print (contract section 6).
+ * @module
+ */
+import type { Io } from "../cli/command.ts";
+import { withClient } from "../cli/connection.ts";
+import { waiting } from "../cli/progress.ts";
+import type { ControlClient } from "../protocol/client.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import { INVALID_TOKEN } from "../protocol/token.ts";
+import { requestSession, sayHello, type SessionRequest, updateSession } from "./requests.ts";
+
+/** One side's set-up. */
+export interface RequestFlow extends SessionRequest {
+  /** The control server as the user wrote it, and how to reach it. */
+  s2cs: string;
+  serverCert: string;
+  ssl: boolean;
+  token?: string;
+  /** The producer side's listeners, for a consumer's session. */
+  prodListeners?: readonly Endpoint[];
+  /** The application's addresses, where this client says the hello itself. */
+  receivers?: readonly Endpoint[];
+  io: Io;
+}
+
+/** Asks for the session, says hello if told to, sets the targets, and prints each step. */
+export function runRequest(flow: RequestFlow): Promise<void> {
+  return withClient(flow.s2cs, flow, (client) => request(client, flow));
+}
+
+async function request(client: ControlClient, flow: RequestFlow): Promise<void> {
+  const { uid, role, receivers, io } = flow;
+  const { out, interrupted } = io;
+  out("uid; s2cs; access_token; role");
+  out(`${uid.reveal()} ${flow.s2cs} ${flow.token || INVALID_TOKEN} ${role}`);
+  out("waiting for hello message");
+  if (receivers) out("sending client request message");
+  out("started client request");
+  const failed = new AbortController();
+  const either = AbortSignal.any([interrupted, failed.signal]);
+  const line = waiting(
+    "waiting for the application's hello…",
+    receivers || !io.watched ? undefined : io.draw,
+  );
+  try {
+    const pending = requestSession(client, flow, either);
+    const hello = receivers && sayHello(client, uid, role, receivers, { signal: either })
+      .then(() => out("Hello message sent successfully"));
+    const [response] = await Promise.all([pending, hello]).catch((error) => {
+      failed.abort(error);
+      throw error;
+    });
+    line.stop();
+    for (const listener of response.listeners) out(`listeners: "${listener}"`);
+    for (const listener of response.prod_listeners) out(`prod_listeners: "${listener}"`);
+    out("");
+    out("Sending updated connection map information...");
+    out(uid.reveal());
+    const targets = flow.prodListeners?.map(String) ?? response.prod_listeners;
+    await updateSession(client, uid, role, targets, interrupted);
+    if (receivers) out(`Listeners: [${response.listeners.map((each) => `'${each}'`).join(", ")}]`);
+  } finally {
+    line.stop();
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The steps of setting a session up, as the user client and the application controller take them.
+ * @module
+ */
+import type { AppResponse, Response } from "../../proto/messages.ts";
+import type { ControlClient } from "../protocol/client.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import { ScistreamError, Status } from "../protocol/errors.ts";
+import type { Uid } from "../protocol/uid.ts";
+import type { Rate, Role } from "../protocol/values.ts";
+
+/** What a session is asked for with. */
+export interface SessionRequest {
+  uid: Uid;
+  role: Role;
+  numConn: number;
+  rate: Rate;
+}
+
+/** Asks for a session; pending until its application has said hello. */
+export function requestSession(
+  client: ControlClient,
+  request: SessionRequest,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const { uid, role, numConn, rate } = request;
+  return client.call("req", { uid: uid.reveal(), role, num_conn: numConn, rate }, { signal });
+}
+
+/** Sets a session's targets. */
+export function updateSession(
+  client: ControlClient,
+  uid: Uid,
+  role: Role,
+  targets: readonly string[],
+  signal?: AbortSignal,
+): Promise<Response> {
+  return client.call("update", { uid: uid.reveal(), role, remote_listeners: [...targets] }, {
+    signal,
+  });
+}
+
+/** Releases a session. */
+export async function releaseSession(
+  client: ControlClient,
+  uid: Uid,
+  options: { force?: boolean; deadlineMs?: number; signal?: AbortSignal } = {},
+): Promise<void> {
+  await client.call("release", { uid: uid.reveal(), force: options.force ?? false }, options);
+}
+
+/** How often hello is tried where the server does not know the uid yet (contract section 6). */
+const HELLO_TRIES = 5;
+const FIRST_WAIT_MS = 100;
+
+/**
+ * Says hello for an application. Our server holds a hello that is early; the reference refuses it,
+ * so that refusal is tried again, with growing pauses.
+ * @throws {ScistreamError} what the last try was answered
+ */
+export async function sayHello(
+  client: ControlClient,
+  uid: Uid,
+  role: Role,
+  appListeners: readonly Endpoint[],
+  options: { signal?: AbortSignal; onRetry?: (error: ScistreamError) => void } = {},
+): Promise<AppResponse> {
+  const message = { uid: uid.reveal(), role, prod_listeners: appListeners.map(String) };
+  for (let tried = 1;; tried++) {
+    try {
+      return await client.call("hello", message, options);
+    } catch (error) {
+      if (!(error instanceof ScistreamError) || tried === HELLO_TRIES || !mayPass(error)) {
+        throw error;
+      }
+      options.onRetry?.(error);
+      await pause(FIRST_WAIT_MS * 2 ** (tried - 1) * (0.75 + Math.random() / 2), options.signal);
+    }
+  }
+}
+
+/** Whether the same hello may succeed a moment later. */
+function mayPass(error: ScistreamError): boolean {
+  const unknownUid = error.code === "INVALID_UID" && error.status === Status.NOT_FOUND;
+  // The reference answers an unknown uid with a bare UNKNOWN status.
+  return unknownUid || error.code === "CONN_ERROR" || error.code === "SERVER_ERR";
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * Session status as people read it.
+ * @module
+ */
+import type { Channel, SessionStatus } from "../../proto/messages.ts";
+
+/** 1234567 as "1.23 MB"; decimal prefixes, as network rates have. */
+export function humanBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < units.length - 1) {
+    bytes /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 ? 0 : bytes < 10 ? 2 : bytes < 100 ? 1 : 0;
+  return `${bytes.toFixed(digits)} ${units[unit]}`;
+}
+
+/** 3725 seconds as "1h 2m". */
+export function humanTime(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;
+  return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}
+
+/** One session in full, with a line per channel. */
+export function statusLines(status: SessionStatus, nowMs: number): string[] {
+  const age = humanTime((nowMs - status.created_ms) / 1000);
+  const lines = [
+    `session ${status.session}: ${status.state}, ${status.role}, ${status.type}, ${age} old` +
+    (status.rate > 0 ? `, rate ${status.rate} kB/s` : ""),
+  ];
+  if (status.reason) lines.push(`  reason: ${status.reason}`);
+  for (const channel of status.channels) lines.push(...channelLines(channel));
+  return lines;
+}
+
+function channelLines(channel: Channel): string[] {
+  const { connections_open, connections_total, connections_failed } = channel;
+  const lines = [
+    `  ${channel.listener} → ${channel.target || "(no target yet)"}  ` +
+    `connections ${connections_open} open, ${connections_total} total` +
+    (connections_failed > 0 ? `, ${connections_failed} failed` : "") +
+    `  bytes ${humanBytes(channel.bytes_to_target)} to target, ` +
+    `${humanBytes(channel.bytes_from_target)} back`,
+  ];
+  if (channel.last_error) lines.push(`    last error: ${channel.last_error}`);
+  return lines;
+}
+
+/** All sessions of a server, a line each, under a head. */
+export function listLines(sessions: readonly SessionStatus[], nowMs: number): string[] {
+  if (sessions.length === 0) return ["no sessions"];
+  const rows = sessions.map((each) => {
+    const sum = (key: "connections_open" | "bytes_to_target" | "bytes_from_target") =>
+      each.channels.reduce((total, channel) => total + channel[key], 0);
+    return [
+      each.session,
+      each.role,
+      each.state,
+      each.type,
+      humanTime((nowMs - each.created_ms) / 1000),
+      String(each.channels.length),
+      String(sum("connections_open")),
+      humanBytes(sum("bytes_to_target")),
+      humanBytes(sum("bytes_from_target")),
+    ];
+  });
+  return table([
+    ["SESSION", "ROLE", "STATE", "TYPE", "AGE", "CHANNELS", "OPEN", "TO TARGET", "BACK"],
+    ...rows,
+  ]);
+}
+
+function table(rows: string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd());
+}

@@ -1,0 +1,48 @@
+/**
+ * Starting this very program again as a child.
+ * @module
+ */
+
+/** What a child of ours may do; `deno compile` gives every child what the binary was given instead. */
+export interface ChildPermissions {
+  /** Folders that it reads and writes. */
+  folders: string[];
+}
+
+// A path and not an import: the arrows between the rooms are about code, and the child is a
+// program of its own.
+const ENTRY = new URL("../cmd/scistream.ts", import.meta.url);
+
+/** Environment that a child needs; secrets in ours stay ours. */
+const PASSED_ON = ["HOME", "PATH", "DENO_DIR", "TMPDIR", "LANG", "NO_COLOR", "XDG_CACHE_HOME"];
+
+/** The command that runs `scistream` with these arguments, from source or from the binary. */
+export function selfCommand(
+  args: string[],
+  permissions: ChildPermissions,
+  options: Omit<Deno.CommandOptions, "args">,
+): Deno.Command {
+  const folders = permissions.folders.join(",");
+  const prefix = Deno.build.standalone ? [] : [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--cached-only",
+    "--allow-net",
+    "--allow-env",
+    `--allow-read=${folders},/proc/self`,
+    `--allow-write=${folders}`,
+    ENTRY.pathname,
+  ];
+  const env: Record<string, string> = {};
+  for (const name of PASSED_ON) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) env[name] = value;
+  }
+  return new Deno.Command(Deno.execPath(), {
+    ...options,
+    args: [...prefix, ...args],
+    clearEnv: true,
+    env,
+  });
+}

@@ -1,0 +1,31 @@
+import config from "../deno.json" with { type: "json" };
+import commit from "./commit.json" with { type: "json" };
+
+/** The version in deno.json. */
+export const VERSION: string = config.version;
+
+/** The Deno that this is made for and tested with. */
+export const PINNED_DENO = "2.9.3";
+
+/** `0.1.0 (commit, deno 2.9.3, x86_64-unknown-linux-gnu)`. `deno task build` writes the commit. */
+export function versionLine(): string {
+  const source = commit.commit || "from source";
+  return `${VERSION} (${source}, deno ${Deno.version.deno}, ${Deno.build.target})`;
+}
+
+/**
+ * Why this runtime must not run a control server; undefined for one that may.
+ *
+ * Before 2.7.14 node:http2 lacks what grpc-js needs; from 2.9.4 to 2.9.6 it dies in native code
+ * when a client with parallel calls disconnects (denoland/deno#36788).
+ */
+export function runtimeFault(version: string): string | undefined {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => parseInt(part));
+  const number = (major * 1000 + minor) * 1000 + patch;
+  const advice = `use Deno ${PINNED_DENO}: npx -y deno@${PINNED_DENO}`;
+  if (number < 2_007_014) return `Deno ${version} is too old for gRPC; ${advice}`;
+  if (number >= 2_009_004 && number <= 2_009_006) {
+    return `Deno ${version} crashes when gRPC clients disconnect (denoland/deno#36788); ${advice}`;
+  }
+  return undefined;
+}
