@@ -171,8 +171,8 @@ export class Gateway {
   }
 
   /** @throws {ScistreamError} INVALID_UID, CONN_ERROR */
-  status(uid: Uid): Promise<SessionReport> {
-    return this.#report(this.#find(uid));
+  async status(uid: Uid): Promise<SessionReport> {
+    return await this.#report(this.#find(uid));
   }
 
   /** Every session, oldest first. */

@@ -1,0 +1,24 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ScistreamError } from "../protocol/errors.ts";
+import { PortRange } from "../protocol/values.ts";
+import { PortPool } from "./ports.ts";
+
+Deno.test("ports are given lowest first, come back, and never twice", () => {
+  const pool = new PortPool(PortRange.parse("5100-5104"));
+  assertEquals(pool.take(2), [5100, 5101]);
+  assertEquals(pool.take(2), [5102, 5103]);
+  pool.give([5101]);
+  assertEquals(pool.take(2), [5101, 5104]);
+  assertEquals(pool.free, 0);
+});
+
+Deno.test("what cannot be had whole takes nothing and says why", () => {
+  const pool = new PortPool(PortRange.parse("5100-5104"));
+  const error = assertThrows(
+    () => pool.take(4, new Set([5100, 5102])),
+    ScistreamError,
+    "2 of them used by other programs",
+  );
+  assertEquals(error.code, "NO_RESOURCE");
+  assertEquals(pool.take(5), [5100, 5101, 5102, 5103, 5104]);
+});

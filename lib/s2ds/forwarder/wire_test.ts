@@ -1,0 +1,59 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { answer } from "./control.ts";
+import { Engine } from "./engine.ts";
+import { parseAsk } from "./wire.ts";
+
+Deno.test("questions are taken whole or refused", () => {
+  const good = [
+    { n: 1, op: "open", session: "ab12", listeners: ["127.0.0.1:5100"] },
+    { n: 2, op: "target", session: "ab12", targets: ["[::1]:5100", "name:1"] },
+    { n: 3, op: "close", session: "ab12", drainMs: 0 },
+    { n: 4, op: "status", session: "ab12" },
+    { n: 5, op: "sessions" },
+    { n: 6, op: "shutdown" },
+  ];
+  for (const ask of good) assertEquals(parseAsk(JSON.stringify(ask)) as unknown, ask);
+  const bad = [
+    "",
+    "null",
+    "[]",
+    "{}",
+    "x",
+    '{"n":1}',
+    '{"n":"1","op":"sessions"}',
+    '{"n":1,"op":"eval"}',
+    '{"n":1,"op":"status","session":"../x"}',
+    '{"n":1,"op":"status","session":""}',
+    '{"n":1,"op":"open","session":"a","listeners":[]}',
+    '{"n":1,"op":"open","session":"a","listeners":"127.0.0.1:1"}',
+    '{"n":1,"op":"open","session":"a","listeners":["127.0.0.1:1\\n"]}',
+    '{"n":1,"op":"close","session":"a","drainMs":-1}',
+    '{"n":1,"op":"close","session":"a","drainMs":1e99}',
+    '{"n":1,"op":"close","session":"a"}',
+  ];
+  for (const line of bad) assertThrows(() => parseAsk(line), Error);
+});
+
+Deno.test("what goes wrong in the engine is an answer", async () => {
+  const engine = new Engine();
+  const unknown = await answer(engine, { n: 1, op: "target", session: "a", targets: ["h:1"] });
+  assertEquals(unknown, { error: "no session a" });
+  const stranger = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const listeners = [`127.0.0.1:${stranger.addr.port}`];
+  assertEquals(await answer(engine, { n: 2, op: "open", session: "a", listeners }), {
+    portsInUse: [stranger.addr.port],
+  });
+  stranger.close();
+  assertEquals(await answer(engine, { n: 3, op: "open", session: "a", listeners }), { ok: true });
+  const again = await answer(engine, { n: 4, op: "open", session: "a", listeners });
+  assertEquals(again, { error: "session a is open already" });
+  assertEquals(
+    await answer(engine, { n: 5, op: "target", session: "a", targets: ["h:1", "h:2"] }),
+    {
+      error: "2 targets for 1 channels",
+    },
+  );
+  assertEquals(await answer(engine, { n: 6, op: "sessions" }), { sessions: ["a"] });
+  assertEquals(await answer(engine, { n: 7, op: "close", session: "a", drainMs: 0 }), { ok: true });
+  assertEquals(await answer(engine, { n: 8, op: "sessions" }), { sessions: [] });
+});
