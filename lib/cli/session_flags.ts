@@ -3,13 +3,18 @@
  * @module
  */
 import { Endpoint, parseHost, parsePort } from "../protocol/endpoint.ts";
+import { quote } from "../protocol/errors.ts";
 import { MOCK_UID, Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate } from "../protocol/values.ts";
 import { connectionFlags } from "./connection.ts";
-import { type Argument, bool, list, parsed, text } from "./flags.ts";
+import { type Argument, bool, list, parsed, text, UsageError } from "./flags.ts";
 
-const number = (parse: (value: number) => number) => (text: string) =>
-  parse(/^-?[0-9]+(\.[0-9]+)?$/.test(text) ? Number(text) : NaN);
+const number = (parse: (value: number) => number) => (text: string) => {
+  if (!/^-?[0-9]{1,15}(\.[0-9]+)?$/.test(text)) {
+    throw new UsageError(`${quote(text)} is not a number`);
+  }
+  return parse(Number(text));
+};
 
 /** `--num-conn`. */
 export const numConnFlag = parsed(

@@ -11,6 +11,9 @@ import type { Endpoint } from "./endpoint.ts";
 import { ERROR_CODES, type ErrorCode, isErrorCode, ScistreamError, Status } from "./errors.ts";
 import { AUTHORIZATION, ERROR_CODE_KEY, INVALID_TOKEN } from "./token.ts";
 
+// What matters comes back as an error; grpc-js would write its own lines to stderr as well.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+
 /** How to reach a control server. */
 export interface ClientOptions {
   address: Endpoint;

@@ -47,6 +47,9 @@ export interface ControlServer {
   closeNow(): void;
 }
 
+// What matters comes back as an error; grpc-js would write its own lines to stderr as well.
+grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+
 const LIMITS = {
   // A uid of 1 MB must still reach its check and be told what is wrong with it.
   "grpc.max_receive_message_length": 4 << 20,
@@ -81,13 +84,9 @@ export async function serveControl(
     server.bindAsync(options.address.toString(), credentials, (error, port) => {
       if (!error) return resolve(port);
       reject(
-        new ScistreamError(
-          "CONN_ERROR",
-          `cannot listen on ${options.address}: ${
-            messageOf(error)
-          }; is another s2cs running, or is the address not of this machine?`,
-          { cause: error },
-        ),
+        new ScistreamError("CONN_ERROR", `cannot listen on ${options.address}: ${whyNot(error)}`, {
+          cause: error,
+        }),
       );
     });
   });
@@ -96,6 +95,15 @@ export async function serveControl(
     close: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
     closeNow: () => server.forceShutdown(),
   };
+}
+
+/** Why an address cannot be listened on; grpc-js wraps the reason in words of its own. */
+function whyNot(error: Error): string {
+  const code = /\bE[A-Z]{3,}\b/.exec(error.message)?.[0];
+  if (code === "EADDRINUSE") return "the port is in use; is another s2cs running?";
+  if (code === "EADDRNOTAVAIL") return "this machine has no such address";
+  if (code === "EACCES") return "not allowed; ports below 1024 need the right to bind them";
+  return messageOf(error);
 }
 
 function bind(

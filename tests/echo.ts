@@ -1,0 +1,80 @@
+/**
+ * Small applications for tests to stream to.
+ * @module
+ */
+import { Endpoint } from "../lib/protocol/endpoint.ts";
+
+/** Answers every connection with what it sent, until disposed. */
+export class EchoServer implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #serving: Promise<void>;
+  readonly #open = new Set<Deno.Conn>();
+  readonly endpoint: Endpoint;
+
+  constructor() {
+    this.endpoint = new Endpoint("127.0.0.1", this.#listener.addr.port);
+    this.#serving = this.#serve();
+  }
+
+  async #serve() {
+    const work: Promise<void>[] = [];
+    for await (const conn of this.#listener) work.push(this.#echo(conn));
+    await Promise.all(work);
+  }
+
+  async #echo(conn: Deno.Conn) {
+    this.#open.add(conn);
+    const chunk = new Uint8Array(64 << 10);
+    try {
+      for (let n; (n = await conn.read(chunk)) !== null;) {
+        await writeAll(conn, chunk.subarray(0, n));
+      }
+    } catch {
+      // Cut, as some tests do.
+    }
+    this.#open.delete(conn);
+    conn.close();
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#listener.close();
+    for (const conn of this.#open) conn.close();
+    this.#open.clear();
+    await this.#serving.catch(() => {});
+  }
+}
+
+/** Writes everything. */
+export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
+}
+
+/** Reads exactly so many bytes. */
+export async function readExactly(conn: Deno.Conn, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let got = 0; got < length;) {
+    const n = await conn.read(bytes.subarray(got));
+    if (n === null) throw new Error(`EOF after ${got} of ${length} bytes`);
+    got += n;
+  }
+  return bytes;
+}
+
+/** Connects to `ip:port`. */
+export function dial(address: string): Promise<Deno.TcpConn> {
+  const { host, port } = Endpoint.parse(address);
+  return Deno.connect({ hostname: host, port });
+}
+
+/** Whether a connection there echoes a message. */
+export async function echoes(address: string, message = "ping"): Promise<boolean> {
+  try {
+    using conn = await dial(address);
+    const bytes = new TextEncoder().encode(message);
+    await writeAll(conn, bytes);
+    const answer = await readExactly(conn, bytes.length);
+    return new TextDecoder().decode(answer) === message;
+  } catch {
+    return false;
+  }
+}
