@@ -1,8 +1,48 @@
 /**
  * SciStream: memory-to-memory streaming of scientific data between institutions.
+ *
+ * What the commands are made of, for programs that set up their own sessions: a
+ * {@linkcode ControlClient} for each gateway and {@linkcode connect} over two of them, or a whole
+ * control server with {@linkcode startS2cs}.
+ *
+ * ```ts
+ * import { Endpoint, Uid } from "./mod.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const uid = Uid.random();
+ * assertEquals(`${uid}`, `session ${uid.session}`); // a uid is a secret and never prints itself
+ * assertEquals(Endpoint.parse("192.168.10.11:5007").port, 5007);
+ * ```
  * @module
  */
-export * from "./lib/protocol/errors.ts";
-export * from "./lib/protocol/uid.ts";
-export * from "./lib/protocol/endpoint.ts";
-export * from "./lib/protocol/values.ts";
+export type * from "./proto/messages.ts";
+export { type CallOptions, type ClientOptions, ControlClient } from "./lib/protocol/client.ts";
+export type { Method } from "./lib/protocol/codec.ts";
+export { Endpoint, parseHost, parsePort } from "./lib/protocol/endpoint.ts";
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  isErrorCode,
+  ScistreamError,
+  Status,
+} from "./lib/protocol/errors.ts";
+export { MOCK_UID, Uid } from "./lib/protocol/uid.ts";
+export {
+  parseNumConn,
+  parseRate,
+  parseRole,
+  PortRange,
+  type Rate,
+  type Role,
+} from "./lib/protocol/values.ts";
+export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
+export { connect, type Connected, type ConnectOptions } from "./lib/s2uc/connect.ts";
+export {
+  releaseSession,
+  requestSession,
+  sayHello,
+  type SessionRequest,
+  updateSession,
+} from "./lib/s2uc/requests.ts";
+export { type Certificate, type CertificateOptions, makeCertificate } from "./lib/certificate.ts";
+export { type S2cs, type S2csOptions, startS2cs } from "./lib/s2cs/server.ts";

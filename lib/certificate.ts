@@ -6,14 +6,19 @@ import * as x509 from "@peculiar/x509";
 
 /** Whom a certificate is for, and for how long. */
 export interface CertificateOptions {
+  /** IPv4 and IPv6 addresses. */
   ips: readonly string[];
+  /** DNS names. */
   names: readonly string[];
+  /** How long it is valid. */
   days: number;
 }
 
 /** A certificate and its key, both PEM (RFC 7468). */
 export interface Certificate {
+  /** The certificate. */
   cert: string;
+  /** Its private key, PKCS #8. */
   key: string;
 }
 

@@ -24,4 +24,4 @@ export function textLog(least: Level, write: (line: string) => void): Log {
 }
 
 /** A log that keeps nothing. */
-export const noLog: Log = () => {};
+export const noLog: Log = (): void => {};

@@ -3,72 +3,98 @@
 
 /** Request and response of each method of the service. */
 export interface ControlMethods {
+  /** `req` */
   req: { request: Request; response: Response };
+  /** `update` */
   update: { request: UpdateTargets; response: Response };
+  /** `release` */
   release: { request: Release; response: Response };
+  /** `hello` */
   hello: { request: Hello; response: AppResponse };
+  /** `status` */
   status: { request: StatusRequest; response: SessionStatus };
+  /** `list` */
   list: { request: ListRequest; response: ListResponse };
 }
 
-/** Message Request. */
+/** Asks for a session; answered when its application has said hello. */
 export interface Request {
+  /** The session's name and secret: 8 to 64 characters of [0-9A-Za-z_-]. */
   uid: string;
+  /** PROD or CONS. */
   role: string;
+  /** How many channels, which is how many listeners. */
   num_conn: number;
+  /** Kilobytes (1,000 bytes) per second; 0 asks for no limit. */
   rate: number;
 }
 
-/** Message UpdateTargets. */
+/** Sets a session's targets. */
 export interface UpdateTargets {
+  /** The session. */
   uid: string;
+  /** Where to forward to, ip:port; channel i goes to entry i mod n. */
   remote_listeners: string[];
+  /** PROD or CONS. */
   role: string;
 }
 
-/** Message Release. */
+/** Ends a session. */
 export interface Release {
+  /** The session. */
   uid: string;
   /** beyond: true cuts established connections instead of letting them finish. */
   force: boolean;
 }
 
-/** Message Hello. */
+/** An application's greeting. */
 export interface Hello {
+  /** The session. */
   uid: string;
+  /** Where a producer's application listens, ip:port. */
   prod_listeners: string[];
+  /** PROD or CONS; it can differ from the request's. */
   role: string;
 }
 
-/** Message Response. */
+/** What req, update and release are answered with. */
 export interface Response {
+  /** Where the session's channels accept connections, ip:port. */
   listeners: string[];
+  /** The application's addresses (req), or the targets in channel order (update). */
   prod_listeners: string[];
 }
 
-/** Message AppResponse. */
+/** What hello is answered with. */
 export interface AppResponse {
+  /** A sentence that reference clients print. */
   message: string;
+  /** A consumer's session: where the application connects. */
   listeners: string[];
 }
 
-/** Message StatusRequest. */
+/** Asks for one session's status. */
 export interface StatusRequest {
+  /** The session. */
   uid: string;
 }
 
-/** Message ListRequest. */
+/** Asks for all sessions. */
 export type ListRequest = Record<string, never>;
 
-/** Message ListResponse. */
+/** All sessions, oldest first. */
 export interface ListResponse {
+  /** The sessions. */
   sessions: SessionStatus[];
 }
 
 /** One session as its gateway sees it. The uid is a secret, so a session is named by `session`: the first 8 hex digits of the SHA-256 of its uid. */
 export interface SessionStatus {
+  /** Its public id. */
   session: string;
+  /** PROD or CONS. */
   role: string;
+  /** reserved, waiting, ready, streaming, draining or failed. */
   state: string;
   /** Why the session is in this state, a sentence; empty when all is well. */
   reason: string;
@@ -78,19 +104,25 @@ export interface SessionStatus {
   rate: number;
   /** Milliseconds since 1970 UTC. */
   created_ms: number;
+  /** In channel order. */
   channels: Channel[];
 }
 
 /** One channel: a listener and where it forwards to. */
 export interface Channel {
+  /** Where it accepts connections, ip:port. */
   listener: string;
   /** Empty until the first update. */
   target: string;
+  /** Now. */
   connections_open: number;
+  /** Accepted since the session was opened. */
   connections_total: number;
+  /** Of these, how many never reached the target. */
   connections_failed: number;
-  /** Bytes from whoever connected to the listener to the target, and back. */
+  /** Bytes from whoever connected to the listener to the target. */
   bytes_to_target: number;
+  /** Bytes from the target. */
   bytes_from_target: number;
   /** The last thing that went wrong on this channel; empty if nothing has. */
   last_error: string;

@@ -36,6 +36,7 @@ export function messagesOf(proto: string): string {
       out.push("", "/** Request and response of each method of the service. */");
       out.push(`export interface ${item.name}Methods {`);
       for (const m of item.methodsArray) {
+        out.push(`  /** \`${m.name}\` */`);
         out.push(`  ${m.name}: { request: ${m.requestType}; response: ${m.responseType} };`);
       }
       out.push("}");

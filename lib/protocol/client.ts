@@ -16,6 +16,7 @@ grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
 /** How to reach a control server. */
 export interface ClientOptions {
+  /** The control server. */
   address: Endpoint;
   /** PEM certificates that the server's must be or end at; without them the connection is plain. */
   roots?: Uint8Array;
@@ -25,6 +26,7 @@ export interface ClientOptions {
 
 /** Bounds of one call. */
 export interface CallOptions {
+  /** Cancels the call, which then throws the signal's reason. */
   signal?: AbortSignal;
   /** Milliseconds; without one the call may wait for as long as the server lets it. */
   deadlineMs?: number;
@@ -38,12 +40,12 @@ const STAND_IN_NAME = "scistream.invalid";
 export class ControlClient {
   readonly #client: grpc.Client;
   readonly #metadata = new grpc.Metadata();
+  /** The control server. */
   readonly address: Endpoint;
-  readonly secure: boolean;
 
+  /** Connects at the first call. */
   constructor(options: ClientOptions) {
     this.address = options.address;
-    this.secure = options.roots !== undefined;
     this.#metadata.set(AUTHORIZATION, options.token || INVALID_TOKEN);
     const host = options.address.host;
     const credentials = options.roots
@@ -92,6 +94,7 @@ export class ControlClient {
     });
   }
 
+  /** Ends the connection; calls under way fail. */
   close(): void {
     this.#client.close();
   }

@@ -37,9 +37,11 @@ export function parsePort(text: string, what = "port"): number {
 
 /** `host:port`: an IPv4 address, an IPv6 address in brackets, or a DNS name, with a port. */
 export class Endpoint {
+  /** Of parts that are valid already. */
   constructor(
     /** Without brackets. */
     readonly host: string,
+    /** 1 to 65535. */
     readonly port: number,
   ) {}
 
@@ -80,6 +82,7 @@ export class Endpoint {
     return this.host.includes(":") ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
   }
 
+  /** As {@linkcode Endpoint.toString}. */
   toJSON(): string {
     return this.toString();
   }

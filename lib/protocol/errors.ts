@@ -42,11 +42,14 @@ export type ErrorCode = keyof typeof ERROR_CODES;
  * The sentence never holds a secret.
  */
 export class ScistreamError extends Error {
+  /** The class. */
   override readonly name = "ScistreamError";
   /** The gRPC status that this error travels under. */
   readonly status: number;
 
+  /** The status is the code's usual one unless it is given. */
   constructor(
+    /** One of contract section 4. */
     readonly code: ErrorCode,
     sentence: string,
     options: { status?: number; cause?: unknown } = {},

@@ -50,14 +50,17 @@ export class Uid {
     return this.#secret;
   }
 
+  /** `session 1a2b3c4d`: the public id. */
   toString(): string {
     return `session ${this.session}`;
   }
 
+  /** The public id. */
   toJSON(): string {
     return this.session;
   }
 
+  /** What inspection shows. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }

@@ -8,7 +8,10 @@ import { parsePort } from "./endpoint.ts";
 /** `PROD`: the producer's side, connections come in from the WAN. `CONS`: the consumer's. */
 export type Role = "PROD" | "CONS";
 
-/** @throws {ScistreamError} BAD_FORMAT */
+/**
+ * A role from outside.
+ * @throws {ScistreamError} BAD_FORMAT
+ */
 export function parseRole(text: string): Role {
   if (text === "PROD" || text === "CONS") return text;
   throw new ScistreamError("BAD_FORMAT", `role ${quote(text)} is neither PROD nor CONS`);
@@ -17,7 +20,10 @@ export function parseRole(text: string): Role {
 /** Kilobytes (1,000 bytes) per second; 0 asks for no limit (contract section 1). */
 export type Rate = number;
 
-/** @throws {ScistreamError} BAD_FORMAT */
+/**
+ * A rate from outside.
+ * @throws {ScistreamError} BAD_FORMAT
+ */
 export function parseRate(value: number): Rate {
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
   throw new ScistreamError(
@@ -26,7 +32,10 @@ export function parseRate(value: number): Rate {
   );
 }
 
-/** @throws {ScistreamError} BAD_FORMAT */
+/**
+ * A number of channels from outside.
+ * @throws {ScistreamError} BAD_FORMAT
+ */
 export function parseNumConn(value: number): number {
   if (Number.isInteger(value) && value >= 1) return value;
   throw new ScistreamError(
@@ -37,7 +46,13 @@ export function parseNumConn(value: number): number {
 
 /** The ports that a gateway may listen on for data, both ends included. */
 export class PortRange {
-  constructor(readonly first: number, readonly last: number) {}
+  /** Of ports that are valid already. */
+  constructor(
+    /** The lowest port. */
+    readonly first: number,
+    /** The highest port. */
+    readonly last: number,
+  ) {}
 
   /**
    * Takes `5100-5200`, or a single port.
@@ -59,10 +74,12 @@ export class PortRange {
     return new PortRange(first, last);
   }
 
+  /** How many ports there are. */
   get size(): number {
     return this.last - this.first + 1;
   }
 
+  /** `first-last`. */
   toString(): string {
     return `${this.first}-${this.last}`;
   }

@@ -20,22 +20,29 @@ export interface S2csOptions {
   address: Endpoint;
   /** Address of this gateway that the other gateway reaches; producers' listeners are told and bound there. */
   wanIp?: string;
+  /** Ports for data listeners. */
   portRange: PortRange;
   /** Data server type, as `parseType` answers it. */
   type: string;
   /** PEM; without them the server is plain. */
   tls?: { cert: Uint8Array; key: Uint8Array };
+  /** How long a req waits for its hello, and a session after that for its update. */
   helloTimeoutMs: number;
+  /** How long a released session's connections may go on. */
   drainTimeoutMs: number;
+  /** Sessions at once. */
   maxSessions: number;
+  /** Channels of one session. */
   maxConn: number;
   /** Folder for the sockets and logs of this user's gateways. */
   stateDir: string;
+  /** Takes what happens. */
   log: Log;
 }
 
 /** A running control server. */
 export interface S2cs {
+  /** Where it listens, with the real port. */
   address: Endpoint;
   /**
    * Takes no more calls, lets established connections finish for the drain timeout, releases

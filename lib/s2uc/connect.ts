@@ -10,15 +10,21 @@ import { releaseSession, requestSession, sayHello, updateSession } from "./reque
 
 /** What to connect. */
 export interface ConnectOptions {
+  /** The producer's control server. */
   prod: ControlClient;
+  /** The consumer's control server. */
   cons: ControlClient;
+  /** Names the session at both. */
   uid: Uid;
+  /** Channels. */
   numConn: number;
+  /** The rate asked for at both. */
   rate: Rate;
   /** Where the producer's application listens. */
   receivers: readonly Endpoint[];
   /** Host of the producer's gateway that the consumer's reaches, where its listeners tell another. */
   prodWanHost?: string;
+  /** Gives up and undoes what was done. */
   signal?: AbortSignal;
   /** Told when each step is done, with its milliseconds. */
   onStep?: (step: string, ms: number) => void;

@@ -11,9 +11,13 @@ import type { Rate, Role } from "../protocol/values.ts";
 
 /** What a session is asked for with. */
 export interface SessionRequest {
+  /** Its name and secret. */
   uid: Uid;
+  /** Which side this control server is. */
   role: Role;
+  /** Channels. */
   numConn: number;
+  /** The rate asked for. */
   rate: Rate;
 }
 

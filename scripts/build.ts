@@ -1,0 +1,46 @@
+// `deno task build`: one executable in dist/, with version and commit inside.
+// The permissions are those of `deno task scistream`.
+import config from "../deno.json" with { type: "json" };
+
+const ROOT = new URL("..", import.meta.url);
+const STAMP = new URL("lib/commit.json", ROOT);
+const permissions = config.tasks.scistream.split(" ").filter((word) => word.startsWith("--allow-"));
+const target = Deno.args[0];
+const output = `dist/scistream${target ? `-${target}` : ""}`;
+
+const git = new Deno.Command("git", { args: ["rev-parse", "--short=12", "HEAD"], cwd: ROOT })
+  .outputSync();
+const commit = git.success ? new TextDecoder().decode(git.stdout).trim() : "unknown commit";
+const unstamped = Deno.readTextFileSync(STAMP);
+let built: Deno.CommandOutput;
+try {
+  Deno.writeTextFileSync(STAMP, JSON.stringify({ commit }) + "\n");
+  built = new Deno.Command(Deno.execPath(), {
+    args: [
+      "compile",
+      "--quiet",
+      "--no-prompt",
+      ...permissions,
+      "--exclude-unused-npm",
+      ...target ? ["--target", target] : [],
+      "--output",
+      output,
+      "cmd/scistream.ts",
+    ],
+    cwd: ROOT,
+  }).outputSync();
+} finally {
+  Deno.writeTextFileSync(STAMP, unstamped);
+}
+if (!built.success) {
+  const text = new TextDecoder().decode(built.stderr).replaceAll(/\u001b\[[0-9;]*m/g, "");
+  const why = text.split("\n").map((line) => line.trim()).filter((line) =>
+    /error|download|denort/i.test(line)
+  );
+  console.error(`not built: ${why.join(" ") || text.trim()}`);
+  console.error(
+    "deno compile needs the runtime denort: it downloads it, or takes the one that DENORT_BIN names",
+  );
+  Deno.exit(1);
+}
+console.log(`built ${output} of commit ${commit}`);

@@ -1,0 +1,102 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+import { PINNED_DENO } from "../lib/version.ts";
+import { messagesOf } from "../scripts/gen_messages.ts";
+import { assertOk, Ended, run, tempFolder } from "./harness.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const read = (path: string) => Deno.readTextFileSync(ROOT + path);
+const deno = (...args: string[]): Promise<Ended> =>
+  run([Deno.execPath(), ...args], { cwd: ROOT, env: { NO_COLOR: "1" } });
+
+Deno.test("deno fmt", async () => void assertOk(await deno("fmt", "--check")));
+Deno.test("deno lint", async () => void assertOk(await deno("lint")));
+Deno.test("deno doc --lint mod.ts", async () =>
+  void assertOk(await deno("doc", "--lint", "mod.ts")));
+Deno.test("deno check, everything", async () => {
+  assertOk(await deno("check", "mod.ts", "cmd", "lib", "scripts", "tests"));
+});
+
+Deno.test("proto/messages.ts is what scistream.proto says", () => {
+  const bare = (text: string) => text.replaceAll(/[\s,;]+/g, "");
+  assertEquals(bare(read("proto/messages.ts")), bare(messagesOf(read("proto/scistream.proto"))));
+});
+
+Deno.test("one pinned Deno everywhere", () => {
+  for (const path of ["README.md", ".ci/run"]) {
+    const named = [...read(path).matchAll(/deno@([0-9.]+)/g)].map((match) => match[1]);
+    assert(named.length > 0, path);
+    assertEquals(new Set(named), new Set([PINNED_DENO]), path);
+  }
+  assertEquals(Deno.version.deno, PINNED_DENO);
+});
+
+Deno.test("the README names tasks that exist", () => {
+  for (const [, task] of read("README.md").matchAll(/\btask (\w+)/g)) {
+    assert((task as string) in config.tasks, task);
+  }
+});
+
+Deno.test("no path of one machine and no registry's host is in the project", async () => {
+  const files = assertOk(await run(["git", "ls-files"], { cwd: ROOT })).out.trim().split("\n");
+  assert(files.length > 80);
+  const here = ROOT.replace(/\/$/, "");
+  for (const file of files) {
+    const text = read(file);
+    assertEquals(text.includes(`${here}/`), false, file);
+    if (file !== "tests/house_test.ts") {
+      assertEquals(/registry\.npmjs|\/root\//.test(text), false, file);
+    }
+  }
+});
+
+Deno.test("the Vagrantfile is Ruby", async () => {
+  assertEquals(
+    assertOk(await run(["ruby", "-c", "Vagrantfile"], { cwd: ROOT })).out,
+    "Syntax OK\n",
+  );
+});
+
+Deno.test("install.sh: plain s2cs, s2uc and appctrl work afterwards, also installed twice", async () => {
+  using folder = tempFolder();
+  for (const _ of [1, 2]) assertOk(await run([`${ROOT}scripts/install.sh`, folder.path]));
+  const env = { PATH: `${folder.path}/bin:${Deno.env.get("PATH")}` };
+  assertMatch(
+    assertOk(await run(["s2cs", "--version"], { env })).out,
+    /^s2cs, version: 0\.\d+\.\d+ \(/,
+  );
+  assertMatch(
+    assertOk(await run(["scistream", "--version"], { env })).out,
+    /^scistream 0\.\d+\.\d+ \(/,
+  );
+  assertStringIncludes(assertOk(await run(["s2uc", "--help"], { env })).out, "prod-req");
+  assertStringIncludes(
+    assertOk(await run(["appctrl", "mock", "--help"], { env })).out,
+    "UID S2CS ACCESS_TOKEN ROLE [IP]",
+  );
+  const usage = await run(["s2uc", "bogus"], { env });
+  assertEquals(usage.code, 2);
+});
+
+Deno.test("deno task build: an executable with version and commit, or one line that says why not", async () => {
+  const ended = await run([Deno.execPath(), "task", "--quiet", "build"], {
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  });
+  assertEquals(read("lib/commit.json"), '{ "commit": "" }\n');
+  if (ended.code !== 0) {
+    assertMatch(ended.err, /^not built: /, "deno compile failed for another reason");
+    assertMatch(ended.err, /denort/);
+    assertEquals(
+      Deno.env.get("DENORT_BIN"),
+      undefined,
+      `DENORT_BIN is set, so it must build: ${ended.err}`,
+    );
+    console.log(ended.err.split("\n", 1)[0]);
+    return;
+  }
+  const shown = assertOk(await run([`${ROOT}dist/scistream`, "--version"]));
+  assertMatch(shown.out, /^scistream 0\.\d+\.\d+ \([0-9a-f]{12}, /);
+  const help = assertOk(await run([`${ROOT}dist/scistream`, "help", "s2uc", "prod-req"]));
+  assertStringIncludes(help.out, "Usage: scistream s2uc prod-req");
+});
