@@ -58,6 +58,10 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
     return word === undefined ? Exit.USAGE : Exit.OK;
   }
   const group = await loadGroup(word);
+  if (rest[0] === "--version" && group.standard === undefined) {
+    io.out(`${word}, version: ${versionLine()}`);
+    return Exit.OK;
+  }
   const { found, argv: flags } = findCommand(group, rest);
   if (wantsHelp(rest)) {
     await help([word, ...found && found.name !== group.standard ? [found.name] : []], io);

@@ -28,12 +28,13 @@ try {
       "cmd/scistream.ts",
     ],
     cwd: ROOT,
+    env: { NO_COLOR: "1" },
   }).outputSync();
 } finally {
   Deno.writeTextFileSync(STAMP, unstamped);
 }
 if (!built.success) {
-  const text = new TextDecoder().decode(built.stderr).replaceAll(/\u001b\[[0-9;]*m/g, "");
+  const text = new TextDecoder().decode(built.stderr);
   const why = text.split("\n").map((line) => line.trim()).filter((line) =>
     /error|download|denort/i.test(line)
   );

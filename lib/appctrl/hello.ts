@@ -5,8 +5,8 @@
 import type { Io } from "../cli/command.ts";
 import { withClient } from "../cli/connection.ts";
 import type { Argument } from "../cli/flags.ts";
-import { parsePort } from "../protocol/endpoint.ts";
-import { Endpoint, parseHost } from "../protocol/endpoint.ts";
+import { Endpoint, parseHost, parsePort } from "../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseRole, type Role } from "../protocol/values.ts";
 import { waiting } from "../cli/progress.ts";
@@ -88,7 +88,16 @@ export async function greet(
  * it says otherwise.
  */
 export async function localAddress(s2cs: Endpoint): Promise<string> {
-  const conn = await Deno.connect({ hostname: s2cs.host, port: s2cs.port });
+  let conn: Deno.TcpConn;
+  try {
+    conn = await Deno.connect({ hostname: s2cs.host, port: s2cs.port });
+  } catch (error) {
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `could not reach the control server at ${s2cs}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
   try {
     return parseHost((conn.localAddr as Deno.NetAddr).hostname);
   } finally {

@@ -69,10 +69,10 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CODES, code);
 }
 
-/** The message of anything thrown, on one line. */
+/** The message of anything thrown, on one line, without the runtime's "(os error 2): readfile …". */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? "";
+  return (text.split("\n", 1)[0] ?? "").replace(/ \(os error \d+\).*$/, "");
 }
 
 /**

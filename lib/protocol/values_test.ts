@@ -33,6 +33,7 @@ Deno.test("every code has a status, and its details carry it", () => {
 
 Deno.test("messages are one line, quoted values short and free of control characters", () => {
   assertEquals(messageOf(new Error("a\nb")), "a");
+  assertEquals(messageOf(new Error("No such file (os error 2): open 'x'")), "No such file");
   assertEquals(quote("a".repeat(100)), `"${"a".repeat(64)}…"`);
   assertEquals(quote("\u001b[31m\u2028"), '"\\u001b[31m?"');
 });
