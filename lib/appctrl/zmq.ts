@@ -24,8 +24,18 @@ export async function publish(
     }
     await socket.send(STOP);
   } finally {
+    const delivered = ended(socket);
     socket.close();
+    await delivered;
   }
+}
+
+/**
+ * Resolves once a closed socket has sent what it holds, or its linger time is over. `close` returns
+ * at once, and a process that exits then takes the last messages along.
+ */
+async function ended(socket: zmq.Publisher): Promise<void> {
+  for await (const event of socket.events) if (event.type === "end") return;
 }
 
 /** Subscribes to everything at `target` until {@linkcode STOP}; answers how many messages came before it. */

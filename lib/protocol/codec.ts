@@ -13,11 +13,31 @@ export type Method = keyof ControlMethods;
 
 const OPTIONS = { keepCase: true, defaults: true, arrays: true, longs: Number };
 
+const loaded = fromJSON(protobuf.parse(proto, { keepCase: true }).root.toJSON(), OPTIONS);
+
 /** The Control service as grpc-js takes it, for both ends. */
-export const controlDefinition: ServiceDefinition = fromJSON(
-  protobuf.parse(proto, { keepCase: true }).root.toJSON(),
-  OPTIONS,
-)["scistream.Control"] as ServiceDefinition;
+export const controlDefinition: ServiceDefinition = Object.fromEntries(
+  Object.entries(loaded["scistream.Control"] as ServiceDefinition).map(([name, method]) => [name, {
+    ...method,
+    requestSerialize: (message: object) => method.requestSerialize(withoutDefaults(message)),
+    responseSerialize: (message: object) => method.responseSerialize(withoutDefaults(message)),
+  }]),
+);
+
+/**
+ * A message without the fields that have their default. proto3 does not send them; protobufjs does,
+ * and a peer of the reference would get our own fields as unknown ones.
+ */
+function withoutDefaults(message: object): object {
+  const result: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(message)) {
+    if (value === "" || value === 0 || value === false) continue;
+    result[name] = Array.isArray(value)
+      ? value.map((each) => typeof each === "object" ? withoutDefaults(each) : each)
+      : value;
+  }
+  return result;
+}
 
 /** The names of the service's methods. */
 export const METHODS: readonly Method[] = Object.keys(controlDefinition) as Method[];
