@@ -40,64 +40,91 @@ export interface Connected {
 
 /** A release that undoes a failed set-up must not hang on the server that made it fail. */
 const UNDO_MS = 5_000;
+/** How long the other side's request may take to settle once one side has failed. */
+const SETTLE_MS = 2_000;
 
 /**
  * Sets up the producer's and the consumer's side. When any step fails, what the others did is
  * undone before the error is thrown.
  */
 export async function connect(options: ConnectOptions): Promise<Connected> {
-  const { prod, cons, uid, numConn, rate, receivers, prodWanHost, onStep } = options;
-  // One side's failure must not leave the other's req pending.
-  const failed = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+  const { prod, cons, uid, receivers, prodWanHost, signal, onStep } = options;
   const timed = async <T>(step: string, work: Promise<T>): Promise<T> => {
     const start = performance.now();
     const result = await work;
     onStep?.(step, performance.now() - start);
     return result;
   };
-  // Only what this call made is undone: the uid may name somebody's session at the side that refused it.
+  // Only what this call made is undone: where a req is refused, the uid may name somebody's session.
   const opened = new Set<ControlClient>();
-  const side = async (client: ControlClient, role: Role) => {
-    const pending = requestSession(client, { uid, role, numConn, rate }, signal).then(
-      (response) => {
-        opened.add(client);
-        return response;
-      },
-    );
-    const hello = sayHello(client, uid, role, role === "PROD" ? receivers : [], { signal });
-    const [response] = await Promise.all([pending, hello]);
-    return response.listeners.map((text) => reachable(Endpoint.parse(text, "listener"), client));
-  };
-  const all = <T extends unknown[]>(work: { [K in keyof T]: Promise<T[K]> }) =>
-    Promise.all(work.map((each) =>
-      each.catch((error) => {
-        failed.abort(error);
-        throw error;
-      })
-    )) as Promise<T>;
   try {
-    const [told, consListeners] = await timed(
-      "req + hello, both sides",
-      all<[Endpoint[], Endpoint[]]>([side(prod, "PROD"), side(cons, "CONS")]),
-    );
+    const [told, consListeners] = await timed("req + hello, both sides", openBoth(options, opened));
     const prodListeners = told.map((at) => new Endpoint(prodWanHost ?? at.host, at.port));
     await timed(
       "update, both sides",
-      all([
+      Promise.all([
         updateSession(prod, uid, "PROD", receivers.map(String), signal),
         updateSession(cons, uid, "CONS", prodListeners.map(String), signal),
       ]),
     );
     return { prodListeners, consListeners };
   } catch (error) {
-    const cause = failed.signal.aborted ? failed.signal.reason : error;
-    await Promise.allSettled(
-      [...opened].map((client) =>
-        releaseSession(client, uid, { force: true, deadlineMs: UNDO_MS })
-      ),
-    );
-    throw cause;
+    const undo = { force: true, deadlineMs: UNDO_MS };
+    await Promise.allSettled([...opened].map((client) => releaseSession(client, uid, undo)));
+    throw error;
+  }
+}
+
+/** Opens both sides; notes in `opened` whose req was answered, and throws what failed first. */
+async function openBoth(
+  options: ConnectOptions,
+  opened: Set<ControlClient>,
+): Promise<[Endpoint[], Endpoint[]]> {
+  const { prod, cons, receivers } = options;
+  const failed = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+  let first: { error: unknown } | undefined;
+  let settling: ReturnType<typeof setTimeout> | undefined;
+  const open = async (client: ControlClient, role: Role, appListeners: readonly Endpoint[]) => {
+    try {
+      return await openSide(options, client, role, appListeners, signal, () => opened.add(client));
+    } catch (error) {
+      first ??= { error };
+      // A moment is left to the other side: its answer tells whether there is something to undo.
+      settling ??= setTimeout(() => failed.abort(error), SETTLE_MS);
+      return [];
+    }
+  };
+  const sides = await Promise.all([open(prod, "PROD", receivers), open(cons, "CONS", [])]);
+  clearTimeout(settling);
+  if (first) throw first.error;
+  return sides;
+}
+
+/** One side's req and hello, at once: the server holds whichever is early. */
+async function openSide(
+  { uid, numConn, rate }: ConnectOptions,
+  client: ControlClient,
+  role: Role,
+  appListeners: readonly Endpoint[],
+  outer: AbortSignal,
+  onOpened: () => void,
+): Promise<Endpoint[]> {
+  // When one of the two fails, the other would wait for nothing.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([outer, failed.signal]);
+  try {
+    const [response] = await Promise.all([
+      requestSession(client, { uid, role, numConn, rate }, signal).then((response) => {
+        onOpened();
+        return response;
+      }),
+      sayHello(client, uid, role, appListeners, { signal }),
+    ]);
+    return response.listeners.map((text) => reachable(Endpoint.parse(text, "listener"), client));
+  } catch (error) {
+    failed.abort(error);
+    throw error;
   }
 }
 
