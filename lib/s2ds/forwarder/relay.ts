@@ -13,8 +13,9 @@ export interface RelayCounts {
 
 /**
  * Carries bytes both ways between an accepted connection and its target: half-close, back-pressure,
- * EOF and RST included. Memory is bounded: one buffer a direction, 16 KiB at first and up to 1 MiB
- * for a flow that fills it; a direction is not read while its last read is not written.
+ * EOF and RST included. Memory is bounded: a direction has one buffer, 16 KiB at first and up to
+ * 1 MiB for a flow that fills it, and a second one of that size while the first is being written; it
+ * is not read while its last read is not written.
  *
  * node:net and not Deno.Conn: only its sockets can send an RST (`resetAndDestroy`), and with an
  * `onread` buffer of its own it moves as many bytes as Deno.Conn does.
@@ -77,7 +78,11 @@ export function dial(): Dialled {
 
 /** One direction: what is read here is written to the peer. */
 class Half {
-  #buffer = Buffer.allocUnsafeSlow(SMALLEST);
+  #buffer: Uint8Array = Buffer.allocUnsafeSlow(SMALLEST);
+  /** The other buffer of this half, while no write holds it. */
+  #spare?: Uint8Array;
+  /** Writes that hold their buffer. */
+  #writing = 0;
   #self?: net.Socket;
   #peer?: net.Socket;
 
@@ -109,11 +114,22 @@ class Half {
     if (!peer || peer.destroyed) return false;
     this.onBytes(n);
     if (n === buffer.length && n < LARGEST) this.#buffer = Buffer.allocUnsafeSlow(n * 4);
-    let paused = false;
+    let held = false;
     peer.write(buffer.subarray(0, n), () => {
-      if (paused) this.#self?.resume();
+      if (!held) return;
+      this.#spare = buffer;
+      if (--this.#writing === 0) this.#self?.resume();
     });
-    paused = peer.writableLength > 0;
-    return !paused;
+    held = peer.writableLength > 0;
+    if (!held) return true;
+    this.#writing++;
+    // The stream may start reading again by itself (the first `resume` does so a tick later, and so
+    // does the end of connecting): what is being written must not be read into.
+    if (this.#buffer === buffer) {
+      const size = buffer.length;
+      this.#buffer = this.#spare?.length === size ? this.#spare : Buffer.allocUnsafeSlow(size);
+    }
+    this.#spare = undefined;
+    return false;
   }
 }
