@@ -1,5 +1,5 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
-import { text } from "../lib/cli/flags.ts";
+import { integer, text } from "../lib/cli/flags.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
 
 const run = command({
@@ -12,13 +12,14 @@ when standard input does. s2cs runs it with --control-socket for all its session
     controlSocket: text("Unix socket to be driven over; its folder must be this user's alone", {
       value: "PATH",
     }),
+    maxFiles: integer("file descriptors that it may have", { least: 1, most: 1 << 30 }),
     logFile: text("append diagnostics to this file and not to stderr", { value: "FILE" }),
     config: text("TOML file with any of these options as keys", { value: "FILE" }),
   },
   args: [],
   examples: ["echo 192.168.10.10:5001 | scistream s2ds"],
   async run({ options }, io) {
-    const { controlSocket: socket, logFile } = options;
+    const { controlSocket: socket, logFile, maxFiles } = options;
     const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
     if (socket === undefined) {
       const { serveStdio } = await import("../lib/s2ds/forwarder/stdio.ts");
@@ -42,7 +43,13 @@ when standard input does. s2cs runs it with --control-socket for all its session
     });
     try {
       const { serveEngine } = await import("../lib/s2ds/forwarder/control.ts");
-      await serveEngine({ socket, log, signal: io.interrupted, onReady: () => write("ready\n") });
+      await serveEngine({
+        socket,
+        maxFiles,
+        log,
+        signal: io.interrupted,
+        onReady: () => write("ready\n"),
+      });
       log("ended");
     } catch (error) {
       log(`failed: ${messageOf(error)}`);

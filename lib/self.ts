@@ -30,7 +30,7 @@ export function selfCommand(
     "--cached-only",
     "--allow-net",
     "--allow-env",
-    `--allow-read=${folders},/proc/self`,
+    `--allow-read=${folders}`,
     `--allow-write=${folders}`,
     ENTRY.pathname,
   ];

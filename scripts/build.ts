@@ -1,10 +1,10 @@
 // `deno task build`: one executable in dist/, with version and commit inside.
-// The permissions are those of `deno task scistream`.
+// The permissions and V8 flags are those of `deno task scistream`.
 import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url);
 const STAMP = new URL("lib/commit.json", ROOT);
-const permissions = config.tasks.scistream.split(" ").filter((word) => word.startsWith("--allow-"));
+const flags = config.tasks.scistream.split(" ").filter((word) => /^--(allow|v8)-/.test(word));
 const target = Deno.args[0];
 const output = `dist/scistream${target ? `-${target}` : ""}`;
 
@@ -20,7 +20,7 @@ try {
       "compile",
       "--quiet",
       "--no-prompt",
-      ...permissions,
+      ...flags,
       "--exclude-unused-npm",
       ...target ? ["--target", target] : [],
       "--output",

@@ -4,15 +4,23 @@ import { eventually, Gateway, SCISTREAM, scistream } from "./harness.ts";
 
 /** An s2ds that is driven by hand, as the original agent is. */
 class Agent implements AsyncDisposable {
-  readonly #child = new Deno.Command(SCISTREAM[0] as string, {
-    args: [...SCISTREAM.slice(1), "s2ds"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  readonly #in = this.#child.stdin.getWriter();
-  readonly #out = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  readonly #status = this.#child.status;
+  readonly #child: Deno.ChildProcess;
+  readonly #in: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #out: ReadableStreamDefaultReader<string>;
+  readonly #status: Promise<Deno.CommandStatus>;
+
+  /** @param before shell words before the command */
+  constructor(before = "exec") {
+    this.#child = new Deno.Command("sh", {
+      args: ["-c", `${before} "$@"`, "sh", ...SCISTREAM, "s2ds"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#in = this.#child.stdin.getWriter();
+    this.#out = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#status = this.#child.status;
+  }
 
   /** What it prints next. */
   async read(): Promise<string> {
@@ -90,6 +98,32 @@ for (const bad of ["nonsense\n", "1.2.3.4\n", "1.2.3.4:0\n", "x".repeat(1000)]) 
     assertMatch(err, /^error: \[BAD_FORMAT\] .*target[^\n]*\n$/);
   });
 }
+
+Deno.test("with 64 file descriptors: what does not fit is refused, and there is room again afterwards", async () => {
+  await using echo = new EchoServer();
+  await using agent = new Agent("ulimit -n 64; exec");
+  const address = `127.0.0.1:${(await agent.read()).trim()}`;
+  await agent.tell(`${echo.endpoint}\n`);
+  for (const _round of [1, 2, 3]) {
+    const conns = await Promise.all(
+      Array.from({ length: 60 }, () => dial(address).catch(() => undefined)),
+    );
+    const served = await Promise.all(conns.map(async (conn) => {
+      try {
+        await writeAll(conn as Deno.Conn, new Uint8Array([1]));
+        return (await readExactly(conn as Deno.Conn, 1))[0] === 1;
+      } catch {
+        return false;
+      }
+    }));
+    const count = served.filter(Boolean).length;
+    assert(count >= 5 && count < 60, `${count} of 60 were served`);
+    for (const conn of conns) conn?.close();
+    await eventually("it serves again", () => echoes(address));
+  }
+  await agent.eof();
+  assertEquals((await agent.ended()).code, 0);
+});
 
 Deno.test("a data server whose control server is gone ends once it holds no session", async () => {
   await using gateway = await Gateway.start();

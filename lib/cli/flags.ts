@@ -58,6 +58,11 @@ interface Extra {
   env?: string;
 }
 
+interface Bounds {
+  least: number;
+  most: number;
+}
+
 /** A flag with a text value. Without a default it is undefined when it is not given. */
 export function text(help: string, extra: Extra & { default: string }): Flag<string>;
 export function text(help: string, extra?: Extra): Flag<string | undefined>;
@@ -96,10 +101,9 @@ export function list<T>(
 }
 
 /** A whole number within bounds. */
-export function integer(
-  help: string,
-  extra: Extra & { default: string; least: number; most: number },
-): Flag<number> {
+export function integer(help: string, extra: Extra & Bounds & { default: string }): Flag<number>;
+export function integer(help: string, extra: Extra & Bounds): Flag<number | undefined>;
+export function integer(help: string, extra: Extra & Bounds): Flag<number | undefined> {
   return {
     value: "N",
     ...extra,

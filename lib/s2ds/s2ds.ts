@@ -5,6 +5,7 @@
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { selfCommand } from "../self.ts";
+import { descriptorLimit } from "./forwarder/descriptors.ts";
 import {
   type ChannelStatus,
   type DataServer,
@@ -131,8 +132,14 @@ export class S2ds implements DataServer {
     } catch {
       // None is there.
     }
+    const limit = await descriptorLimit();
     const child = selfCommand(
-      ["s2ds", "--control-socket", this.#socket, "--log-file", `${this.#folder}/s2ds.log`],
+      [
+        "s2ds",
+        ...["--control-socket", this.#socket],
+        ...["--log-file", `${this.#folder}/s2ds.log`],
+        ...limit === undefined ? [] : ["--max-files", String(limit)],
+      ],
       { folders: [this.#folder] },
       { stdin: "null", stdout: "piped", stderr: "null", detached: true },
     ).spawn();
@@ -249,7 +256,7 @@ class Link {
           new ScistreamError("CONN_ERROR", `the data server (s2ds) does not answer (${ask.op})`),
       );
       if ("portsInUse" in reply) throw new PortsInUse(reply.portsInUse);
-      if ("error" in reply) throw new ScistreamError("CONN_ERROR", `data server: ${reply.error}`);
+      if ("error" in reply) throw new ScistreamError(reply.code, `data server: ${reply.error}`);
       return reply;
     } finally {
       this.#waiting.delete(n);

@@ -3,8 +3,9 @@
  * @module
  */
 import { Endpoint } from "../../protocol/endpoint.ts";
-import { messageOf } from "../../protocol/errors.ts";
+import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { PortsInUse } from "../data_server.ts";
+import { DescriptorBudget } from "./descriptors.ts";
 import { Engine } from "./engine.ts";
 import {
   type Answer,
@@ -23,6 +24,8 @@ const LONELY_MS = 10_000;
 export interface ControlOptions {
   /** Path of the Unix socket; its folder belongs to this user alone. */
   socket: string;
+  /** File descriptors that this process may have. */
+  maxFiles?: number;
   log: (message: string) => void;
   /** Called once the socket accepts connections. */
   onReady: () => void;
@@ -35,7 +38,7 @@ export interface ControlOptions {
  * While it holds sessions it goes on without a control server, for the next one to take over.
  */
 export async function serveEngine(options: ControlOptions): Promise<void> {
-  const engine = new Engine();
+  const engine = new Engine(new DescriptorBudget(options.maxFiles));
   const ended = Promise.withResolvers<void>();
   const listener = listenPrivately(options.socket);
   let controller: Deno.Conn | undefined;
@@ -120,7 +123,8 @@ export async function answer(
     }
   } catch (error) {
     if (error instanceof PortsInUse) return { portsInUse: [...error.ports] };
-    return { error: messageOf(error) };
+    const code = error instanceof ScistreamError ? error.code : "CONN_ERROR";
+    return { error: messageOf(error), code };
   }
 }
 

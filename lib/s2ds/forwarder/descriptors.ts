@@ -1,39 +1,54 @@
-import type { ConnectionBudget } from "./channel.ts";
-
-/** Descriptors kept back for listeners, the control socket, name look-ups and the runtime. */
-const RESERVE = 24;
-
 /**
- * How many connections this process can relay: two descriptors each, of those that its limit
- * leaves. A relay must never meet EMFILE: an accept loop of node:net that meets it in Deno stops
- * for good, without an error (seen on 2.9.3).
+ * File descriptors, which a forwarder must never run out of (see Channel).
+ * @module
  */
-export function descriptorBudget(): ConnectionBudget {
-  return new Budget(limits());
-}
 
-class Budget implements ConnectionBudget {
+/** Descriptors that the runtime, the control socket and name look-ups may hold. */
+const RESERVE = 40;
+/** Where the limit cannot be found out: the usual one of a login shell. */
+const USUAL_LIMIT = 1024;
+
+/** Counts the descriptors that listeners and connections hold against what the process may have. */
+export class DescriptorBudget {
   #left: number;
-  constructor(limit: number) {
-    this.#left = limit;
+  readonly #waiting: { count: number; resume: () => void }[] = [];
+
+  /** @param limit of the process, as {@linkcode descriptorLimit} answers it */
+  constructor(limit: number = USUAL_LIMIT) {
+    this.#left = Math.max(4, limit - RESERVE);
   }
-  take(): boolean {
-    if (this.#left <= 0) return false;
-    this.#left--;
+
+  /** Takes so many, or none and answers false. */
+  take(count: number): boolean {
+    if (this.#left < count) return false;
+    this.#left -= count;
     return true;
   }
-  give(): void {
-    this.#left++;
+
+  give(count: number): void {
+    this.#left += count;
+    while (this.#waiting[0] && this.#left >= this.#waiting[0].count) {
+      this.#waiting.shift()?.resume();
+    }
+  }
+
+  /** Calls `resume` once so many can be taken. */
+  onFree(count: number, resume: () => void): void {
+    this.#waiting.push({ count, resume });
   }
 }
 
-function limits(): number {
+/**
+ * How many descriptors a child of this process may have. It takes the right to run `sh`: Deno shows
+ * /proc/self only to those who may do everything.
+ */
+export async function descriptorLimit(): Promise<number | undefined> {
   try {
-    const soft = /^Max open files\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
-    const used = [...Deno.readDirSync("/proc/self/fd")].length;
-    if (soft) return Math.max(1, Math.floor((Number(soft) - used - RESERVE) / 2));
+    const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -n"] }).output();
+    const text = new TextDecoder().decode(stdout).trim();
+    if (text === "unlimited") return 1 << 20;
+    return /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
   } catch {
-    // No /proc (macOS), or not readable: the usual limit there stands in.
+    return undefined;
   }
-  return 4096;
 }

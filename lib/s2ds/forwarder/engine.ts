@@ -1,7 +1,7 @@
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { type ChannelStatus, type Forwarder, PortsInUse } from "../data_server.ts";
-import { Channel, type ConnectionBudget } from "./channel.ts";
-import { descriptorBudget } from "./descriptors.ts";
+import { Channel } from "./channel.ts";
+import type { DescriptorBudget } from "./descriptors.ts";
 
 interface Session {
   channels: Channel[];
@@ -12,9 +12,9 @@ interface Session {
 /** The built-in forwarding engine: sessions' channels in this process. */
 export class Engine implements Forwarder {
   readonly #sessions = new Map<string, Session>();
-  readonly #budget: ConnectionBudget;
+  readonly #budget: DescriptorBudget;
 
-  constructor(budget: ConnectionBudget = descriptorBudget()) {
+  constructor(budget: DescriptorBudget) {
     this.#budget = budget;
   }
 

@@ -5,7 +5,7 @@
 import net from "node:net";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { Channel } from "./channel.ts";
-import { descriptorBudget } from "./descriptors.ts";
+import { DescriptorBudget, descriptorLimit } from "./descriptors.ts";
 
 /** The streams of the process, or stand-ins for a test. */
 export interface Stdio {
@@ -27,7 +27,8 @@ const LONGEST_TARGET = 300;
  */
 export async function serveStdio(stdio: Stdio): Promise<void> {
   const port = await freePort();
-  const channel = await Channel.listen(new Endpoint("0.0.0.0", port), descriptorBudget());
+  const budget = new DescriptorBudget(await descriptorLimit());
+  const channel = await Channel.listen(new Endpoint("0.0.0.0", port), budget);
   try {
     await stdio.write(`${port}\n`);
     let pending = "";

@@ -3,6 +3,7 @@
  * @module
  */
 import { Endpoint } from "../../protocol/endpoint.ts";
+import type { ErrorCode } from "../../protocol/errors.ts";
 import type { ChannelStatus } from "../data_server.ts";
 
 /** Bumped when an old s2ds cannot serve a new s2cs, which then replaces it. */
@@ -38,7 +39,7 @@ export type Answer =
   | { channels: ChannelStatus[] }
   | { sessions: string[] }
   | { portsInUse: number[] }
-  | { error: string };
+  | { error: string; code: ErrorCode };
 
 /** Splits a byte stream into lines. Ends with the stream, and throws on a line without end. */
 export async function* lines(conn: Deno.Conn): AsyncGenerator<string> {

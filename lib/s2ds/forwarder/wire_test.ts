@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { answer } from "./control.ts";
+import { DescriptorBudget } from "./descriptors.ts";
 import { Engine } from "./engine.ts";
 import { parseAsk } from "./wire.ts";
 
@@ -35,9 +36,9 @@ Deno.test("questions are taken whole or refused", () => {
 });
 
 Deno.test("what goes wrong in the engine is an answer", async () => {
-  const engine = new Engine();
+  const engine = new Engine(new DescriptorBudget());
   const unknown = await answer(engine, { n: 1, op: "target", session: "a", targets: ["h:1"] });
-  assertEquals(unknown, { error: "no session a" });
+  assertEquals(unknown, { error: "no session a", code: "CONN_ERROR" });
   const stranger = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const listeners = [`127.0.0.1:${stranger.addr.port}`];
   assertEquals(await answer(engine, { n: 2, op: "open", session: "a", listeners }), {
@@ -46,11 +47,12 @@ Deno.test("what goes wrong in the engine is an answer", async () => {
   stranger.close();
   assertEquals(await answer(engine, { n: 3, op: "open", session: "a", listeners }), { ok: true });
   const again = await answer(engine, { n: 4, op: "open", session: "a", listeners });
-  assertEquals(again, { error: "session a is open already" });
+  assertEquals(again, { error: "session a is open already", code: "CONN_ERROR" });
   assertEquals(
     await answer(engine, { n: 5, op: "target", session: "a", targets: ["h:1", "h:2"] }),
     {
       error: "2 targets for 1 channels",
+      code: "CONN_ERROR",
     },
   );
   assertEquals(await answer(engine, { n: 6, op: "sessions" }), { sessions: ["a"] });

@@ -1,0 +1,145 @@
+/**
+ * Processes that a benchmark starts: watched by their lines, gone with the benchmark.
+ * @module
+ */
+
+/** A running process. */
+export class Process implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #what: string;
+  readonly pid: number;
+  #out = "";
+  #err = "";
+  #onText = new Set<() => void>();
+  readonly #ended: Promise<Deno.CommandStatus>;
+
+  /** @param signal ends it when aborted */
+  constructor(command: readonly string[], signal: AbortSignal) {
+    signal.throwIfAborted();
+    const [program, ...args] = command as [string, ...string[]];
+    this.#what = program;
+    this.#child = new Deno.Command(program, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      // A Ctrl-C is for the benchmark, which ends its processes itself.
+      detached: true,
+    }).spawn();
+    this.pid = this.#child.pid;
+    signal.addEventListener("abort", () => this.kill("SIGTERM"), { once: true });
+    const reading = [
+      this.#read(this.#child.stdout, (text) => this.#out += text),
+      this.#read(this.#child.stderr, (text) => this.#err += text),
+    ];
+    this.#ended = Promise.all([this.#child.status, ...reading]).then(([status]) => status);
+  }
+
+  /**
+   * Resolves once the output holds the `count`th match.
+   * @throws {Error} with everything printed, if it ends first
+   */
+  async line(pattern: RegExp, count = 1): Promise<RegExpMatchArray> {
+    const matches = () => [...(this.#out + this.#err).matchAll(new RegExp(pattern, "gm"))];
+    let ended = false;
+    this.#ended.then(() => {
+      ended = true;
+      for (const look of this.#onText) look();
+    });
+    for (;;) {
+      const match = matches()[count - 1];
+      if (match) return match;
+      if (ended) throw new Error(`${this.#what} ended without ${pattern}:\n${this.#err}`);
+      await new Promise<void>((resolve) => {
+        const look = () => {
+          this.#onText.delete(look);
+          resolve();
+        };
+        this.#onText.add(look);
+      });
+    }
+  }
+
+  /** What it printed, once it has ended well. */
+  async output(): Promise<string> {
+    const { code, success } = await this.#ended;
+    if (!success) throw new Error(`${this.#what} ended with ${code}:\n${this.#out}\n${this.#err}`);
+    return this.#out;
+  }
+
+  kill(signal: Deno.Signal): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill("SIGTERM");
+    await this.#ended;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      take(text);
+      for (const look of this.#onText) look();
+    }
+  }
+}
+
+/** Runs a command to its end; answers what it printed. */
+export async function run(command: readonly string[], signal: AbortSignal): Promise<string> {
+  await using process = new Process(command, signal);
+  return await process.output();
+}
+
+// Deno reads /proc with --allow-all alone; cat needs no more than --allow-run.
+const read = (paths: string[], signal: AbortSignal) => run(["cat", ...paths], signal);
+
+/** Processor seconds, user and system, that these processes have used so far. */
+export async function cpuSeconds(pids: readonly number[], signal: AbortSignal): Promise<number> {
+  if (pids.length === 0) return 0;
+  const text = await read(pids.map((pid) => `/proc/${pid}/stat`), signal);
+  const ticks = text.trim().split("\n").map((line) => {
+    // proc(5): utime and stime are fields 14 and 15; the name in field 2 may hold spaces.
+    const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  });
+  // USER_HZ is 100 on every Linux that Deno runs on.
+  return ticks.reduce((sum, each) => sum + each, 0) / 100;
+}
+
+/** Resident memory in megabytes (10^6 bytes). */
+export async function residentMegabytes(pid: number, signal: AbortSignal): Promise<number> {
+  const text = await read([`/proc/${pid}/status`], signal);
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024 / 1e6;
+}
+
+/** A process's children. */
+export async function children(pid: number, signal: AbortSignal): Promise<number[]> {
+  const text = await read([`/proc/${pid}/task/${pid}/children`], signal);
+  return text.trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** A port that nobody listens on. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return listener.addr.port;
+}
+
+/** Resolves when somebody listens there. */
+export async function listening(port: number, process: Process): Promise<void> {
+  const ended = process.output().then(() => "ended");
+  for (;;) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      return;
+    } catch {
+      // HAProxy and nginx print nothing when they are ready: asking is all there is.
+      const look = new Promise((resolve) => setTimeout(resolve, 10));
+      if (await Promise.race([ended, look]) === "ended") throw new Error("it ended");
+    }
+  }
+}
