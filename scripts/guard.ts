@@ -29,7 +29,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "cmd/s2uc/group.ts", may: ["cmd/s2uc/", "lib/"] },
   { room: "cmd/appctrl/group.ts", may: ["cmd/appctrl/", "lib/"] },
   { room: "cmd/", may: ["lib/"] },
-  { room: "mod.ts", may: ["lib/"], packages: [] },
+  { room: "mod.ts", may: ["lib/", "proto/"], packages: [] },
 ];
 
 /** Calls that belong to the outermost room. */

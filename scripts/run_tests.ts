@@ -1,5 +1,6 @@
 // `deno task test`: installs what the tests need, runs them all, and ends with a line
 // "N passed, N failed". What cannot be tested here is named; with CI=true that is a failure.
+// (Its own file must not be called test.ts: `deno test scripts` would run it.)
 import { install } from "./setup.ts";
 
 /** Longer than any run on two cores: a test that waits for ever must not hold CI for as long. */
