@@ -15,8 +15,9 @@ class Demo implements Disposable {
   start(...flags: string[]): Running {
     return new Running(
       [Deno.execPath(), "task", "--quiet", "--config", CONFIG, "demo", ...flags],
-      // Names of files are meant where the user is, not in the project's folder.
-      { cwd: this.#files.path, env: { TMPDIR: this.#temp.path } },
+      // Names of files are meant where the user is, not in the project's folder. Deno tells the task
+      // with INIT_CWD, unless an outer task has set it already.
+      { cwd: this.#files.path, env: { TMPDIR: this.#temp.path, INIT_CWD: this.#files.path } },
     );
   }
 

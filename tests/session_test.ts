@@ -390,7 +390,7 @@ Deno.test("uids and tokens are in no log and no child's argument list or environ
 Deno.test("without TLS it works, and warns on both streams", async () => {
   await using gateway = await Gateway.start("--ssl=False");
   assertMatch(gateway.process.out, /INSECURE gRPC Server started on/);
-  assertMatch(gateway.process.err, /WARNING: --ssl=False: everything is sent in the clear/);
+  await gateway.process.line(/WARNING: --ssl=False: everything is sent in the clear/, "err");
   assertOk(await scistream(["s2uc", "list", "--s2cs", gateway.address, "--ssl", "False"]));
   const mixed = await scistream(["s2uc", "list", ...gateway.flags]);
   assertEquals(mixed.code, 3);
