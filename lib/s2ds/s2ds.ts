@@ -60,8 +60,10 @@ export class S2ds implements DataServer {
         `the socket path ${this.#socket} is longer than the ${LONGEST_SOCKET_PATH} characters that the system takes; choose a shorter --state-dir`,
       );
     }
-    this.#up(await this.#connectOrSpawn());
-    await this.#reconcile(await this.#link.promise);
+    const link = await this.#connectOrSpawn();
+    // First, so that no session can be opened between the two and be taken for a leftover.
+    await this.#reconcile(link);
+    this.#up(link);
   }
 
   async open(session: string, listeners: readonly Endpoint[]): Promise<void> {
