@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
+import s2uc from "../cmd/s2uc/group.ts";
+import { readConfig } from "../lib/cli/config.ts";
 import { PINNED_DENO } from "../lib/version.ts";
 import { messagesOf } from "../scripts/gen_messages.ts";
 import { assertOk, Ended, run, tempFolder } from "./harness.ts";
@@ -34,6 +36,29 @@ Deno.test("one pinned Deno everywhere", () => {
 Deno.test("the README names tasks that exist", () => {
   for (const [, task] of read("README.md").matchAll(/\btask (\w+)/g)) {
     assert((task as string) in config.tasks, task);
+  }
+});
+
+Deno.test("the user guide's configuration file is one", () => {
+  const [, toml] = /```toml\n([\s\S]*?)```/.exec(read("docs/user-guide.md")) ?? [];
+  const shape = Object.fromEntries(s2uc.commands.map((each) => [each.name, each.flags]));
+  const texts = readConfig("s2uc.toml", toml as string, shape, "prod-req");
+  assertEquals(texts, { serverCert: "gateway.crt", s2cs: "192.168.10.11:5007", numConn: "3" });
+});
+
+Deno.test("links between the pages lead somewhere", () => {
+  for (
+    const page of [
+      "README.md",
+      ...[...Deno.readDirSync(`${ROOT}docs`)].map(({ name }) => `docs/${name}`),
+    ]
+  ) {
+    for (const [, link] of read(page).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+      assert(
+        Deno.statSync(new URL(link as string, `file://${ROOT}${page}`)).isFile,
+        `${page}: ${link}`,
+      );
+    }
   }
 });
 
