@@ -231,3 +231,8 @@ export async function eventually<T>(what: string, look: () => T | Promise<T>): P
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** For a test that cannot run everywhere: the runner lists what was left out by its name, so the reason is in it. */
+export function leftOutIf(reason: string | undefined): { ignore: boolean; because: string } {
+  return { ignore: reason !== undefined, because: reason === undefined ? "" : ` (${reason})` };
+}

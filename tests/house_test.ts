@@ -4,7 +4,8 @@ import s2uc from "../cmd/s2uc/group.ts";
 import { readConfig } from "../lib/cli/config.ts";
 import { PINNED_DENO } from "../lib/version.ts";
 import { messagesOf } from "../scripts/gen_messages.ts";
-import { assertOk, Ended, run, tempFolder } from "./harness.ts";
+import { missing } from "../scripts/setup.ts";
+import { assertOk, type Ended, leftOutIf, run, tempFolder } from "./harness.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const read = (path: string) => Deno.readTextFileSync(ROOT + path);
@@ -75,7 +76,10 @@ Deno.test("no path of one machine and no registry's host is in the project", asy
   }
 });
 
-Deno.test("the Vagrantfile is Ruby", async () => {
+const { ignore, because } = leftOutIf(
+  missing().includes("ruby") ? "ruby is not installed" : undefined,
+);
+Deno.test({ name: `the Vagrantfile is Ruby${because}`, ignore }, async () => {
   assertEquals(
     assertOk(await run(["ruby", "-c", "Vagrantfile"], { cwd: ROOT })).out,
     "Syntax OK\n",

@@ -3,7 +3,8 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { assertOk, type Ended, run, type Running } from "./harness.ts";
+import { assertOk, type Ended, run, type Running   leftOutIf,
+} from "./harness.ts";
 import {
   Capture,
   type Host,
@@ -28,7 +29,7 @@ const FILE_APP = [
 /** A test that waits for something that never comes ends after this, with what its processes said. */
 const HANG_MS = 120_000;
 
-const ignored = unavailable() !== undefined;
+const { ignore, because } = leftOutIf(unavailable());
 
 /**
  * A test on a network of its own. The link between the gateways is watched meanwhile, and nothing
@@ -36,8 +37,8 @@ const ignored = unavailable() !== undefined;
  */
 function networkTest(name: string, test: (network: Network) => Promise<void>, links?: Link[]) {
   Deno.test({
-    name: `tutorial: ${name}`,
-    ignore: ignored,
+    name: `tutorial: ${name}${because}`,
+    ignore,
     async fn() {
       await using network = await Network.create(links);
       const hang = Promise.withResolvers<never>();
@@ -510,8 +511,8 @@ networkTest("appctrl run at both ends: exit codes and signals", async (network) 
 });
 
 Deno.test({
-  name: "tutorial: whoever uses the link between the gateways unasked is seen",
-  ignore: ignored,
+  name: `tutorial: whoever uses the link between the gateways unasked is seen${because}`,
+  ignore,
   async fn() {
     await using network = await Network.create();
     const { producers2, consumers2 } = network;
@@ -526,8 +527,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "tutorial: a network that cannot be set up leaves nothing",
-  ignore: ignored,
+  name: `tutorial: a network that cannot be set up leaves nothing${because}`,
+  ignore,
   async fn() {
     const broken: Link = [["user", "lan", "192.168.10.12/24"], ["producer", "lan", "10.0.0.1/8"]];
     // The producer has an interface of this name.
