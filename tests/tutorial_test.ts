@@ -3,8 +3,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { assertOk, type Ended, run, type Running   leftOutIf,
-} from "./harness.ts";
+import { assertOk, type Ended, leftOutIf, run, type Running } from "./harness.ts";
 import {
   Capture,
   type Host,
