@@ -5,6 +5,7 @@ import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../lib/protocol/errors.ts";
 import { PortRange } from "../lib/protocol/values.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
+import { survive } from "../lib/survive.ts";
 import { runtimeFault, versionLine } from "../lib/version.ts";
 
 const start = command({
@@ -85,7 +86,7 @@ session; a second one does not wait for them.`,
     const tls = options.ssl ? await readTls(options.serverCrt, options.serverKey) : undefined;
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     const log = textLog(options.verbose ? "debug" : "info", io.err);
-    keepAlive(log);
+    survive((message) => log("error", message));
     const server = await startS2cs({
       ...options,
       address: new Endpoint(options.listenerIp, options.port),
@@ -138,15 +139,6 @@ async function readTls(crt: string, key: string): Promise<{ cert: Uint8Array; ke
     cert: await read(crt, "certificate", /-----BEGIN CERTIFICATE-----/),
     key: await read(key, "private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----/),
   };
-}
-
-/** A mistake of ours in one call must not end every session of the gateway: it is logged and lived with. */
-function keepAlive(log: (level: "error", message: string) => void): void {
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    const { reason } = event;
-    log("error", `unhandled: ${reason instanceof Error ? reason.stack : messageOf(reason)}`);
-  });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { integer, text } from "../lib/cli/flags.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
+import { survive } from "../lib/survive.ts";
 
 const run = command({
   name: "run",
@@ -36,11 +37,7 @@ when standard input does. s2cs runs it with --control-socket for all its session
       ? (Deno.writeTextFileSync(logFile, "", { mode: 0o600 }),
         (message: string) => Deno.writeTextFileSync(logFile, line(message), { append: true }))
       : (message: string) => io.err(line(message).trimEnd());
-    globalThis.addEventListener("unhandledrejection", (event) => {
-      // One connection's mistake must not end the streams of every session.
-      event.preventDefault();
-      log(`unhandled: ${event.reason?.stack ?? event.reason}`);
-    });
+    survive(log);
     try {
       const { serveEngine } = await import("../lib/s2ds/forwarder/control.ts");
       await serveEngine({

@@ -82,7 +82,11 @@ export class Gateway {
   ): Promise<Connections> {
     const live = this.#reserve(request);
     const { session } = live;
-    const cancel = () => this.#fail(live, "cancel", "the client went away before hello");
+    const cancel = () => {
+      if (next(session.state, "cancel")) {
+        this.#fail(live, "cancel", "the client went away before hello");
+      }
+    };
     signal.addEventListener("abort", cancel, { once: true });
     if (signal.aborted) cancel();
     try {
@@ -170,7 +174,7 @@ export class Gateway {
     await this.#release(live, force ? 0 : this.#options.drainTimeoutMs, "released");
   }
 
-  /** @throws {ScistreamError} INVALID_UID, CONN_ERROR */
+  /** @throws {ScistreamError} INVALID_UID */
   async status(uid: Uid): Promise<SessionReport> {
     return await this.#report(this.#find(uid));
   }
@@ -372,8 +376,16 @@ export class Gateway {
 
   async #report(live: Live): Promise<SessionReport> {
     const { session } = live;
-    const channels = await this.#options.dataServer.status(session.uid.hash);
-    return { session, channels: session.listeners.map((_, i) => channels[i] ?? idleChannel()) };
+    let channels: ChannelStatus[] = [];
+    let lastError = "";
+    try {
+      channels = await this.#options.dataServer.status(session.uid.hash);
+    } catch (error) {
+      // Status is asked for when something is wrong: what is known is told all the same.
+      lastError = messageOf(error);
+    }
+    const unknown = { ...idleChannel(), lastError };
+    return { session, channels: session.listeners.map((_, i) => channels[i] ?? unknown) };
   }
 
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {

@@ -294,6 +294,22 @@ Deno.test("a fault while streaming keeps the session and its reason until it is 
   clean();
 });
 
+Deno.test("status tells what it knows when the data server does not answer", async () => {
+  const { gateway, server, req, hello, clean, A } = setUp();
+  const pending = req();
+  await hello();
+  await pending;
+  server.status = () => Promise.reject(new ScistreamError("CONN_ERROR", "no answer"));
+  const { session, channels } = await gateway.status(A);
+  assertEquals([session.state, channels.map((each) => each.lastError)], ["ready", [
+    "no answer",
+    "no answer",
+  ]]);
+  assertEquals((await gateway.list()).length, 1);
+  await gateway.release(A);
+  clean();
+});
+
 Deno.test("a fault before that fails the pending req", async () => {
   const { gateway, req, clean, A } = setUp();
   const pending = req();
