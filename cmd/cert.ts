@@ -1,6 +1,6 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { bool, integer, list, text, UsageError } from "../lib/cli/flags.ts";
-import { quote } from "../lib/protocol/errors.ts";
+import { messageOf, quote } from "../lib/protocol/errors.ts";
 import { parseHost } from "../lib/protocol/endpoint.ts";
 import { isIP } from "node:net";
 
@@ -55,8 +55,10 @@ async function write(path: string, text: string, mode: number, replace: boolean)
     if (replace) await Deno.remove(path).catch(() => {});
     await Deno.writeTextFile(path, text, { createNew: true, mode });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new UsageError(`${path} is there already; --force replaces it`);
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UsageError(`${path} is there already; --force replaces it`);
+    }
+    throw new UsageError(`cannot write ${path}: ${messageOf(error)}`);
   }
 }
 

@@ -83,7 +83,8 @@ session; a second one does not wait for them.`,
     }
     const { parseType } = await import("../lib/s2ds/types.ts");
     const type = parseType(options.type);
-    const tls = options.ssl ? await readTls(options.serverCrt, options.serverKey) : undefined;
+    const { ssl, serverCrt, serverKey } = options;
+    const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     const log = textLog(options.verbose ? "debug" : "info", io.err);
     survive((message) => log("error", message));
@@ -116,29 +117,21 @@ session; a second one does not wait for them.`,
   },
 });
 
-async function readTls(crt: string, key: string): Promise<{ cert: Uint8Array; key: Uint8Array }> {
-  const read = async (path: string, what: string, mark: RegExp) => {
-    let bytes: Uint8Array;
+async function readTls(crt: string, key: string, warn: (sentence: string) => void) {
+  const { checkCertificate, checkKey } = await import("../lib/protocol/pem.ts");
+  const advice = "make one with `scistream cert --ip ADDRESS`";
+  const read = async (path: string, what: string) => {
     try {
-      bytes = await Deno.readFile(path);
+      return await Deno.readFile(path);
     } catch (error) {
-      throw new UsageError(
-        `cannot read the ${what} ${path}: ${
-          messageOf(error)
-        }; make one with \`scistream cert --ip ADDRESS\``,
-      );
+      throw new UsageError(`cannot read the ${what} ${path}: ${messageOf(error)}; ${advice}`);
     }
-    if (!mark.test(new TextDecoder().decode(bytes))) {
-      throw new UsageError(
-        `${path} holds no PEM ${what}; make one with \`scistream cert --ip ADDRESS\``,
-      );
-    }
-    return bytes;
   };
-  return {
-    cert: await read(crt, "certificate", /-----BEGIN CERTIFICATE-----/),
-    key: await read(key, "private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----/),
-  };
+  const tls = { cert: await read(crt, "certificate"), key: await read(key, "private key") };
+  const doubt = checkCertificate(tls.cert, crt);
+  if (doubt) warn(`${doubt}: clients will refuse it; ${advice}`);
+  checkKey({ pem: tls.cert, name: crt }, { pem: tls.key, name: key });
+  return tls;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

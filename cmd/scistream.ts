@@ -162,8 +162,20 @@ function report(error: unknown, io: Io): number {
     io.err(`error: ${error.details}`);
     return exitOf(error);
   }
+  const system = systemError(error);
+  if (system) {
+    io.err(`error: ${system}`);
+    return Exit.FAILED;
+  }
   io.err(`error: internal: ${error instanceof Error ? error.stack : String(error)}`);
   return Exit.FAILED;
+}
+
+/** What the system refused, as in "writefile '/x': No such file or directory". */
+function systemError(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const [, reason, , what] = /^(.*) \(os error (\d+)\): (.*)$/.exec(error.message) ?? [];
+  return reason && `${what}: ${reason}`;
 }
 
 function exitOf(error: ScistreamError): number {

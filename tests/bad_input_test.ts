@@ -61,7 +61,7 @@ const COMMAND_LINES: [string[], RegExp][] = [
   ],
   [
     ["s2uc", "prod-req", "--server_cert", "/etc/hostname"],
-    /\/etc\/hostname holds no PEM certificate/,
+    /\[BAD_FORMAT\] \/etc\/hostname holds no PEM certificate/,
   ],
   [["s2uc", "prod-req", "--mock=perhaps"], /--mock: "perhaps" is neither True nor False/],
   [["s2uc", "prod-req", "extra"], /unexpected argument "extra"/],
@@ -188,6 +188,72 @@ Deno.test("a configuration file: its keys work, its mistakes name the line, flag
   );
   const listed = assertOk(await scistream(["s2uc", "list"], { env: { SCISTREAM_CONFIG: client } }));
   assertEquals(JSON.parse(listed.out), { s2cs: gateway.address, sessions: [] });
+});
+
+Deno.test("files that cannot be used: exit code 2 and one line that names them", async () => {
+  using folder = tempFolder();
+  const cwd = folder.path;
+  for (const name of ["a", "b"]) {
+    assertOk(
+      await scistream(
+        ["cert", "--ip=127.0.0.1", `--out-crt=${name}.crt`, `--out-key=${name}.key`],
+        { cwd },
+      ),
+    );
+  }
+  Deno.writeTextFileSync(
+    `${cwd}/g.crt`,
+    "-----BEGIN CERTIFICATE-----\ngarbage\n-----END CERTIFICATE-----\n",
+  );
+  const server = ["s2cs", "--listener-ip=127.0.0.1", "--port=0"];
+  const cases: [string[], RegExp][] = [
+    [
+      [...server, "--server-crt=a.crt", "--server-key=b.key"],
+      /\[BAD_FORMAT\] b.key is not the key of a.crt/,
+    ],
+    [
+      [...server, "--server-crt=g.crt", "--server-key=b.key"],
+      /\[BAD_FORMAT\] g.crt holds no PEM certificate/,
+    ],
+    [
+      [...server, "--server-crt=a.crt", "--server-key=a.crt"],
+      /\[BAD_FORMAT\] a.crt holds no PEM private key/,
+    ],
+    [
+      [...server, "--ssl=False", "--state-dir=/proc/nope"],
+      /\[BAD_FORMAT\] cannot make the folder \/proc\/nope.*--state-dir/,
+    ],
+    [
+      [...server, "--ssl=False", `--state-dir=/tmp/${"x".repeat(100)}`],
+      /socket path .* is longer than the 107 characters/,
+    ],
+    [["s2uc", "list", "--server-cert=g.crt"], /\[BAD_FORMAT\] g.crt holds no PEM certificate/],
+    [
+      ["cert", "--ip=1.1.1.1", "--out-key=/nonexistent/x"],
+      /cannot write \/nonexistent\/x: No such file or directory/,
+    ],
+    [
+      ["cert", "--ip=1.1.1.1", "--out-key=c.key", "--out-crt=/nonexistent/x"],
+      /cannot write \/nonexistent\/x/,
+    ],
+  ];
+  for (const [args, message] of cases) {
+    const ended = await scistream(args, { cwd });
+    assertEquals(ended.code, 2, `${args.join(" ")}: ${ended.err}`);
+    assertMatch(ended.err, message);
+    assertMatch(ended.err, /^error: [^\n]*\n$/);
+  }
+  const left = [...Deno.readDirSync(cwd)].map((entry) => entry.name).sort();
+  assertEquals(left, ["a.crt", "a.key", "b.crt", "b.key", "g.crt"]);
+  Deno.removeSync(`/tmp/${"x".repeat(100)}`, { recursive: true });
+
+  const nowhere = await scistream(["s2cs", "--ssl=False", "--listener-ip=192.0.2.1", "--port=0"], {
+    cwd,
+  });
+  assertEquals([nowhere.code, nowhere.err], [
+    3,
+    "error: [CONN_ERROR] cannot listen on 192.0.2.1:0: this machine has no such address\n",
+  ]);
 });
 
 /** Every field of every message with something wrong. */

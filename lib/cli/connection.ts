@@ -45,9 +45,8 @@ async function readCertificate(path: string): Promise<Uint8Array> {
         "copy server.crt from its gateway, or name it with --server-cert",
     );
   }
-  if (!new TextDecoder().decode(pem).includes("-----BEGIN CERTIFICATE-----")) {
-    throw new UsageError(`${path} holds no PEM certificate; it should be the gateway's server.crt`);
-  }
+  const { checkCertificate } = await import("../protocol/pem.ts");
+  checkCertificate(pem, path);
   return pem;
 }
 

@@ -101,8 +101,10 @@ export async function serveControl(
 function whyNot(error: Error): string {
   const code = /\bE[A-Z]{3,}\b/.exec(error.message)?.[0];
   if (code === "EADDRINUSE") return "the port is in use; is another s2cs running?";
-  if (code === "EADDRNOTAVAIL") return "this machine has no such address";
+  // Deno calls an address that is not here EINVAL.
+  if (code === "EADDRNOTAVAIL" || code === "EINVAL") return "this machine has no such address";
   if (code === "EACCES") return "not allowed; ports below 1024 need the right to bind them";
+  if (/Name resolution failed/.test(error.message)) return "the host name has no address";
   return messageOf(error);
 }
 

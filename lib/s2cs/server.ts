@@ -5,7 +5,7 @@
 import { isIPv6 } from "node:net";
 import type { Log } from "../log.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
-import { messageOf } from "../protocol/errors.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { serveControl } from "../protocol/server.ts";
 import type { PortRange, Role } from "../protocol/values.ts";
 import { createDataServer } from "../s2ds/types.ts";
@@ -80,8 +80,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   });
   const folder = gatewayFolder(options.stateDir, server.address);
   try {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    await Deno.chmod(folder, 0o700);
+    await makePrivate(folder);
     await dataServer.start(folder);
   } catch (error) {
     server.closeNow();
@@ -114,6 +113,19 @@ function hosts(options: S2csOptions): (role: Role) => { told: string; bound: str
     if (role === "CONS") return { told: address.host, bound: address.host };
     return { told: wanIp ?? address.host, bound: wanIp ?? any };
   };
+}
+
+/** A folder that only this user can enter. */
+async function makePrivate(folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    await Deno.chmod(folder, 0o700);
+  } catch (error) {
+    throw new ScistreamError(
+      "BAD_FORMAT",
+      `cannot make the folder ${folder}: ${messageOf(error)}; choose another --state-dir`,
+    );
+  }
 }
 
 function gatewayFolder(stateDir: string, address: Endpoint): string {
