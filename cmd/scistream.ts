@@ -212,6 +212,7 @@ function processIo(): Io {
     forced: forced.signal,
     release() {
       for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+      interrupted.signal.throwIfAborted();
     },
   };
 }

@@ -36,10 +36,9 @@ first listener.`,
     const producer = target.role === "PROD";
     const { message, listeners } = await greet(target, producer ? own : [], options, io);
     io.err(message);
-    io.release();
     const command = producer
       ? ["iperf3", "-s", "-p", String(own[0]?.port)]
       : ["iperf3", "-c", "{host}", "-p", "{port}"];
-    return await runApplication({ command, listeners: producer ? own : listeners });
+    return await runApplication({ command, listeners: producer ? own : listeners }, io.release);
   },
 });

@@ -10,8 +10,10 @@ export const iperfServer = command({
   args: [{ name: "PORT", help: "where it listens", default: "7000" }],
   run({ args }, io) {
     const port = parsePort(args.PORT ?? "");
-    io.release();
-    return runApplication({ command: ["iperf3", "-s", "-p", String(port)], listeners: [] });
+    return runApplication(
+      { command: ["iperf3", "-s", "-p", String(port)], listeners: [] },
+      io.release,
+    );
   },
 });
 
@@ -23,7 +25,9 @@ export const iperfClient = command({
   args: [{ name: "TARGET", help: "HOST:PORT of the server", default: "127.0.0.1:7000" }],
   run({ args }, io) {
     const listeners = [Endpoint.parse(args.TARGET ?? "", "target")];
-    io.release();
-    return runApplication({ command: ["iperf3", "-c", "{host}", "-p", "{port}"], listeners });
+    return runApplication(
+      { command: ["iperf3", "-c", "{host}", "-p", "{port}"], listeners },
+      io.release,
+    );
   },
 });

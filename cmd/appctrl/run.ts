@@ -56,8 +56,8 @@ is the application's.`,
       for (const word of rest) fillListeners(word, own);
     }
     const { listeners } = await greet(target, own, options, io);
-    io.release();
-    const code = await runApplication({ command: rest, listeners: producer ? own : listeners });
+    const app = { command: rest, listeners: producer ? own : listeners };
+    const code = await runApplication(app, io.release);
     if (code === 127) io.err(`cannot start ${rest[0]}: no such program`);
     return code === 0 ? Exit.OK : code;
   },

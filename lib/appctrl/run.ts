@@ -45,44 +45,71 @@ export interface Application {
 /**
  * Runs the application to its end on our own standard streams, and passes signals on to it.
  * Answers its exit code; 128 + number for one that a signal ended, 127 for one that is not there.
+ * @param takeOver called once signals go to the application, before it is started: whoever had them
+ * lets go of them then, so that there is no moment in which one would end us and not it
  * @throws {ScistreamError} BAD_FORMAT for a placeholder, CONN_ERROR when it cannot be started
  */
-export async function runApplication(app: Application): Promise<number> {
+export async function runApplication(app: Application, takeOver: () => void): Promise<number> {
   const [program, ...args] = app.command.map((word) => fillListeners(word, app.listeners));
   if (program === undefined) throw new ScistreamError("BAD_FORMAT", "no application to run");
-  const fromTerminal = Deno.stdin.isTerminal();
-  let child: Deno.ChildProcess;
+  const signals = new SignalsTo();
   try {
-    child = new Deno.Command(program, {
+    takeOver();
+    const child = start(program, args, app.listeners);
+    if (!child) return 127;
+    signals.to(child);
+    return (await child.status).code;
+  } finally {
+    signals.stop();
+  }
+}
+
+/** Undefined where there is no such program. */
+function start(program: string, args: string[], listeners: readonly Endpoint[]) {
+  try {
+    return new Deno.Command(program, {
       args,
-      env: { SCISTREAM_LISTENERS: app.listeners.join(",") },
+      env: { SCISTREAM_LISTENERS: listeners.join(",") },
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 127;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw new ScistreamError("CONN_ERROR", `cannot start ${program}: ${messageOf(error)}`, {
       cause: error,
     });
   }
-  const passing = PASSED_ON.map((signal) => {
-    const pass = () => {
-      // The terminal has sent this one to the application itself.
-      if (fromTerminal && (signal === "SIGINT" || signal === "SIGQUIT")) return;
-      try {
-        child.kill(signal);
-      } catch {
-        // It has just ended.
-      }
-    };
-    Deno.addSignalListener(signal, pass);
-    return () => Deno.removeSignalListener(signal, pass);
-  });
-  try {
-    const { code } = await child.status;
-    return code;
-  } finally {
-    for (const stop of passing) stop();
+}
+
+/** Passes signals on to a child; those that come before it is there, once it is. */
+class SignalsTo {
+  readonly #early: Deno.Signal[] = [];
+  readonly #listeners: [Deno.Signal, () => void][];
+  #child?: Deno.ChildProcess;
+
+  constructor() {
+    this.#listeners = PASSED_ON.map((signal) => [signal, () => this.#pass(signal)]);
+    for (const [signal, pass] of this.#listeners) Deno.addSignalListener(signal, pass);
+  }
+
+  to(child: Deno.ChildProcess): void {
+    this.#child = child;
+    for (const signal of this.#early) this.#pass(signal);
+  }
+
+  stop(): void {
+    for (const [signal, pass] of this.#listeners) Deno.removeSignalListener(signal, pass);
+  }
+
+  #pass(signal: Deno.Signal): void {
+    if (!this.#child) return void this.#early.push(signal);
+    // The terminal has sent these to the application itself.
+    if (Deno.stdin.isTerminal() && (signal === "SIGINT" || signal === "SIGQUIT")) return;
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has just ended.
+    }
   }
 }

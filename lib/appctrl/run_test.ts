@@ -25,3 +25,23 @@ Deno.test("a placeholder without a listener is an error that names it", () => {
     "name {listener3}, but the session has 2",
   );
 });
+
+const PROGRAM = `
+  import { runApplication } from ${JSON.stringify(new URL("./run.ts", import.meta.url).href)};
+  const command = ["tail", "-f", "/dev/null"];
+  // Once signals are the application's, one comes before it is there.
+  const takeOver = () => Deno.kill(Deno.pid, "SIGTERM");
+  Deno.exit(await runApplication({ command, listeners: [] }, takeOver));
+`;
+
+Deno.test("a signal that comes before the application is there ends it, and not us without it", async () => {
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--config", config, PROGRAM],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+  const { code, signal } = await child.status;
+  // It ended by itself, with what the signal made of the application.
+  assertEquals([code, signal], [128 + 15, null]);
+});

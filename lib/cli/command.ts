@@ -32,7 +32,10 @@ export interface Io {
   interrupted: AbortSignal;
   /** Aborted by the second: at once. */
   forced: AbortSignal;
-  /** From now on signals are not ours: an application that runs in our place gets them. */
+  /**
+   * From now on signals are not ours: an application that runs in our place gets them. Throws if one
+   * has come before.
+   */
   release(): void;
 }
 
