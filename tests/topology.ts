@@ -4,7 +4,15 @@
  * facility to the other went through a data server.
  * @module
  */
-import { type Ended, eventually, run, Running, type RunOptions, SCISTREAM } from "./harness.ts";
+import {
+  type Ended,
+  eventually,
+  processes,
+  run,
+  Running,
+  type RunOptions,
+  SCISTREAM,
+} from "./harness.ts";
 
 /** What the tests of a network run, beside scistream. */
 const TOOLS = ["ip", "ss", "tcpdump", "bash", "openssl", "sha256sum", "iperf", "iperf3"];
@@ -139,6 +147,7 @@ export class Network implements AsyncDisposable {
 
   /** The tutorial's four hosts, and what further links add. A set-up that fails leaves nothing. */
   static async create(further: readonly Link[] = []): Promise<Network> {
+    await removeAbandoned();
     const network = new Network();
     try {
       const links = [...TUTORIAL, ...further];
@@ -281,10 +290,24 @@ export class Capture {
 
 /** Names of this process's namespaces that exist. */
 export async function namespaces(): Promise<string[]> {
+  return (await everyNamespace()).filter((name) => name.startsWith(`${PREFIX}-`));
+}
+
+async function everyNamespace(): Promise<string[]> {
   const { out } = await must(ip("netns", "list"));
-  return out.split("\n").map((line) => line.split(" ", 1)[0] ?? "").filter((name) =>
-    name.startsWith(`${PREFIX}-`)
-  );
+  return out.split("\n").map((line) => line.split(" ", 1)[0] ?? "");
+}
+
+/** Removes what a test process that was killed has left: its namespaces, and who runs in them. */
+async function removeAbandoned(): Promise<void> {
+  const alive = new Set(processes().map(({ pid }) => String(pid)));
+  for (const name of await everyNamespace()) {
+    const owner = /^scistream-([0-9]+)-/.exec(name)?.[1];
+    if (owner === undefined || alive.has(owner)) continue;
+    const { out } = await must(ip("netns", "pids", name));
+    for (const pid of out.split("\n").filter(Boolean)) Deno.kill(Number(pid), "SIGKILL");
+    await must(ip("netns", "delete", name));
+  }
 }
 
 function ip(...args: string[]): string[] {
