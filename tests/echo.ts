@@ -40,7 +40,11 @@ export class EchoServer implements AsyncDisposable {
     this.#listener.close();
     for (const conn of this.#open) conn.close();
     this.#open.clear();
-    await this.#serving.catch(() => {});
+    // A write that is stuck does not end with its connection's close: nobody reads it, so it is left.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, 2_000));
+    await Promise.race([this.#serving.catch(() => {}), patience]);
+    clearTimeout(timer);
   }
 }
 
