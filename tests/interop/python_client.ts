@@ -34,7 +34,7 @@ async function assertForwards(listener: string, name: string): Promise<void> {
   assertEquals([answer.name, answer.back === TEXT], [name, true]);
 }
 
-/** A gateway whose certificate is made by the tutorial's openssl commands (seeds/004). */
+/** A gateway whose certificate is made by the tutorial's openssl commands (docs/tutorial.md). */
 async function opensslGateway(...flags: string[]): Promise<Gateway> {
   const gateway = new Gateway();
   const cwd = gateway.folder.path;
