@@ -10,6 +10,7 @@ import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { dial, echoes, EchoServer, readExactly, writeAll } from "./echo.ts";
 import {
   assertOk,
+  type Ended,
   eventually,
   freePort,
   Gateway,
@@ -18,6 +19,7 @@ import {
   Running,
   SCISTREAM,
   scistream,
+  tempFolder,
 } from "./harness.ts";
 
 /** Sets a session up towards an echo server; answers its uid and listeners. */
@@ -43,6 +45,15 @@ async function inbound(
   };
 }
 
+/** `s2uc connect` over two gateways. */
+function connectBoth(prod: Gateway, cons: Gateway, flags: string[]): Promise<Ended> {
+  return scistream([
+    ...["s2uc", "connect", `--prod-s2cs=${prod.address}`, `--cons-s2cs=${cons.address}`],
+    ...[`--server-cert=${prod.cert}`, `--cons-server-cert=${cons.cert}`],
+    ...flags,
+  ]);
+}
+
 async function sessions(gateway: Gateway): Promise<{ state: string; session: string }[]> {
   const ended = assertOk(await scistream(["s2uc", "list", "--json", ...gateway.flags]));
   return JSON.parse(ended.out).sessions;
@@ -64,13 +75,7 @@ Deno.test("connect: one command, both gateways, bytes flow, release at both free
   const both = `${prod.folder.path}/both.crt`;
   Deno.writeTextFileSync(both, Deno.readTextFileSync(prod.cert) + Deno.readTextFileSync(cons.cert));
   const ended = assertOk(
-    await scistream([
-      "s2uc",
-      "connect",
-      `--prod-s2cs=${prod.address}`,
-      `--cons-s2cs=${cons.address}`,
-      `--server-cert=${prod.cert}`,
-      `--cons-server-cert=${cons.cert}`,
+    await connectBoth(prod, cons, [
       "--remote_ip=127.0.0.1",
       `--receiver_ports=${echo.endpoint.port},${echo.endpoint.port}`,
     ]),
@@ -127,15 +132,7 @@ Deno.test("connect does not release a session that is not its own", async () => 
     "the consumer's session is there",
     async () => (await sessions(cons)).length === 1,
   );
-  const ended = await scistream([
-    "s2uc",
-    "connect",
-    `--prod-s2cs=${prod.address}`,
-    `--cons-s2cs=${cons.address}`,
-    `--server-cert=${prod.cert}`,
-    `--cons-server-cert=${cons.cert}`,
-    "--mock",
-  ]);
+  const ended = await connectBoth(prod, cons, ["--mock"]);
   assertEquals(ended.code, 1);
   assertMatch(ended.err, /\[INVALID_UID\] session [0-9a-f]{8} exists already/);
   assertEquals((await sessions(cons)).length, 1);
@@ -450,4 +447,33 @@ Deno.test("a second control server on the same port says so and harms nothing", 
     /^error: \[CONN_ERROR\] cannot listen on 127.0.0.1:\d+: the port is in use; is another s2cs running\?\n$/,
   );
   assert(await echoes(listeners[0] as string));
+});
+
+Deno.test("IPv6: certificate, control server, listener and target", async () => {
+  using folder = tempFolder();
+  const cwd = folder.path;
+  assertOk(await scistream(["cert", "--ip", "::1"], { cwd }));
+  using app = Deno.listen({ hostname: "::1", port: 0 });
+  const server = new Running(
+    [
+      ...SCISTREAM,
+      ...["s2cs", "--listener-ip=::1", "--port=0", `--state-dir=${cwd}/state`],
+      `--port-range=${portRange(2).text}`,
+    ],
+    { cwd },
+  );
+  const address = (await server.line(/Secure gRPC Server started on (\[::1\]:\d+)/))[1] as string;
+  const to = ["--remote_ip=::1", `--receiver_ports=${app.addr.port}`, "--num_conn=1"];
+  const { out } = assertOk(
+    await scistream(["s2uc", "inbound-request", "--s2cs", address, ...to], { cwd }),
+  );
+  const listener = /^listeners: "(\[::1\]:\d+)"$/m.exec(out)?.[1] as string;
+  using near = await dial(listener);
+  using far = await app.accept();
+  await writeAll(near, new Uint8Array([6]));
+  assertEquals(await readExactly(far, 1), new Uint8Array([6]));
+  await near.closeWrite();
+  assertEquals(await far.read(new Uint8Array(1)), null);
+  await far.closeWrite();
+  assertEquals((await server.stop()).code, 0);
 });

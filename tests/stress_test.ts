@@ -36,7 +36,7 @@ Deno.test("2,000 clients that connect, call and vanish leave nothing", async () 
       new Running([
         Deno.execPath(),
         "run",
-        "-A",
+        ...["--allow-net", "--allow-read", "--allow-env"],
         "--quiet",
         new URL("./vanishing_clients.ts", import.meta.url).pathname,
         gateway.address,

@@ -22,7 +22,7 @@ const WAN: [string, string] = ["192.168.20.10", "192.168.20.11"];
 const FILE_APP = [
   Deno.execPath(),
   "run",
-  "--allow-all",
+  ...["--allow-net", "--allow-read", "--allow-write"],
   new URL("tutorial_file.ts", import.meta.url).pathname,
 ];
 /** A test that waits for something that never comes ends after this, with what its processes said. */
