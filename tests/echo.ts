@@ -72,13 +72,18 @@ export function dial(address: string): Promise<Deno.TcpConn> {
 
 /** Whether a connection there echoes a message. */
 export async function echoes(address: string, message = "ping"): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     using conn = await dial(address);
+    // One that accepts and never answers does not echo either.
+    timer = setTimeout(() => conn.close(), 5_000);
     const bytes = new TextEncoder().encode(message);
     await writeAll(conn, bytes);
     const answer = await readExactly(conn, bytes.length);
     return new TextDecoder().decode(answer) === message;
   } catch {
     return false;
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -6,7 +6,7 @@ import type { ControlClient } from "../protocol/client.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
-import { releaseSession, requestSession, sayHello, updateSession } from "./requests.ts";
+import { releaseSession, requestSession, sayHello, UNDO_MS, updateSession } from "./requests.ts";
 
 /** What to connect. */
 export interface ConnectOptions {
@@ -38,8 +38,6 @@ export interface Connected {
   consListeners: Endpoint[];
 }
 
-/** A release that undoes a failed set-up must not hang on the server that made it fail. */
-const UNDO_MS = 5_000;
 /** How long the other side's request may take to settle once one side has failed. */
 const SETTLE_MS = 2_000;
 

@@ -8,7 +8,14 @@ import { waiting } from "../cli/progress.ts";
 import type { ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { INVALID_TOKEN } from "../protocol/token.ts";
-import { requestSession, sayHello, type SessionRequest, updateSession } from "./requests.ts";
+import {
+  releaseSession,
+  requestSession,
+  sayHello,
+  type SessionRequest,
+  UNDO_MS,
+  updateSession,
+} from "./requests.ts";
 
 /** One side's set-up. */
 export interface RequestFlow extends SessionRequest {
@@ -58,7 +65,13 @@ async function request(client: ControlClient, flow: RequestFlow): Promise<void> 
     out("Sending updated connection map information...");
     out(uid.reveal());
     const targets = flow.prodListeners?.map(String) ?? response.prod_listeners;
-    await updateSession(client, uid, role, targets, interrupted);
+    try {
+      await updateSession(client, uid, role, targets, interrupted);
+    } catch (error) {
+      // Without targets the session is of no use, and it is ours: its req was answered.
+      await releaseSession(client, uid, { force: true, deadlineMs: UNDO_MS }).catch(() => {});
+      throw error;
+    }
     if (receivers) out(`Listeners: [${response.listeners.map((each) => `'${each}'`).join(", ")}]`);
   } finally {
     line.stop();

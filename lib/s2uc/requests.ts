@@ -9,6 +9,9 @@ import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
 
+/** A release that undoes a failed set-up must not hang on the server that made it fail. */
+export const UNDO_MS = 5_000;
+
 /** What a session is asked for with. */
 export interface SessionRequest {
   /** Its name and secret. */

@@ -4,7 +4,9 @@ import { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError } from "../protocol/errors.ts";
 import { type ControlHandlers, type ControlServer, serveControl } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
+import type { Io } from "../cli/command.ts";
 import { connect } from "./connect.ts";
+import { runRequest } from "./flow.ts";
 
 /** A control server that answers everything, except where the test says otherwise, and notes its calls. */
 async function scripted(port: number, override: Partial<ControlHandlers> = {}) {
@@ -125,4 +127,27 @@ Deno.test("interrupted in the middle, connect cancels what is pending", async ()
   );
   await cancelled.promise;
   await end(prod, cons);
+});
+
+Deno.test("a request whose update is refused is released, and its error told", async () => {
+  const side = await scripted(5100, { update: refuse });
+  const never = new AbortController().signal;
+  const quiet = () => {};
+  const io: Io = {
+    out: quiet,
+    err: quiet,
+    draw: quiet,
+    watched: false,
+    interrupted: never,
+    forced: never,
+    release: quiet,
+  };
+  const flow = { ...OPTIONS, role: "PROD" as const, s2cs: String(side.server.address), io };
+  await assertRejects(
+    () => runRequest({ ...flow, serverCert: "", ssl: false }),
+    ScistreamError,
+    "no ports",
+  );
+  assertEquals(side.calls.at(-1), "release true");
+  await end(side);
 });
