@@ -2,7 +2,7 @@ import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { bool, integer, parsed, seconds, text, UsageError } from "../lib/cli/flags.ts";
 import { textLog } from "../lib/log.ts";
 import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
-import { messageOf, ScistreamError } from "../lib/protocol/errors.ts";
+import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
 import { PortRange } from "../lib/protocol/values.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
 import { survive } from "../lib/survive.ts";
@@ -38,11 +38,37 @@ session; a second one does not wait for them.`,
       value: "FIRST-LAST",
       default: "5100-5200",
     }),
-    type: text("data server type: S2DS (built in) or Mock (forwards nothing)", {
-      value: "TYPE",
-      default: "S2DS",
-      short: "t",
+    type: text(
+      "data server type: S2DS (built in); Haproxy, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
+      { value: "TYPE", default: "S2DS", short: "t" },
+    ),
+    dockerSocket: text(
+      "Unix socket of the Docker Engine; $DOCKER_HOST if not given, else /var/run/docker.sock",
+      { value: "PATH" },
+    ),
+    image: text("container image instead of haproxy:latest, nginx:latest or stunnel:latest", {
+      value: "NAME",
     }),
+    proxyDir: text(
+      "folder for proxies' configurations, which the Docker Engine must be able to mount; the state folder if not given",
+      { value: "DIR", env: "HAPROXY_CONFIG_PATH" },
+    ),
+    proxyConnections: integer("connections at once of one session's proxy", {
+      default: "1024",
+      least: 1,
+      most: 100_000,
+    }),
+    proxyMemory: integer("megabytes that one session's proxy may use", {
+      default: "2048",
+      least: 64,
+      most: 1 << 20,
+      value: "MB",
+    }),
+    stunnelCiphers: parsed(
+      "default encrypts; null proves the peer and encrypts nothing, as SciStream's Python implementation does",
+      parseStunnelCiphers,
+      { value: "NAME", default: "default" },
+    ),
     serverCrt: text("PEM certificate chain", { value: "FILE", default: "server.crt" }),
     serverKey: text("PEM private key", { value: "FILE", default: "server.key" }),
     ssl: bool("serve TLS; False serves anyone who can reach the port, unencrypted", {
@@ -82,6 +108,7 @@ session; a second one does not wait for them.`,
       );
     }
     const { parseType } = await import("../lib/s2ds/types.ts");
+    const { dockerSocket } = await import("../lib/docker/socket.ts");
     const type = parseType(options.type);
     const { ssl, serverCrt, serverKey } = options;
     const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
@@ -90,6 +117,12 @@ session; a second one does not wait for them.`,
     survive((message) => log("error", message));
     const server = await startS2cs({
       ...options,
+      dockerSocket: dockerSocket(options.dockerSocket, (name) => Deno.env.get(name)),
+      limits: {
+        threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
+        connections: options.proxyConnections,
+        memory: options.proxyMemory,
+      },
       address: new Endpoint(options.listenerIp, options.port),
       type,
       tls,
@@ -116,6 +149,14 @@ session; a second one does not wait for them.`,
     return Exit.OK;
   },
 });
+
+/** More do not make one session faster. */
+const MOST_THREADS = 16;
+
+function parseStunnelCiphers(text: string): "default" | "null" {
+  if (text === "default" || text === "null") return text;
+  throw new UsageError(`${quote(text)} is neither default nor null`);
+}
 
 async function readTls(crt: string, key: string, warn: (sentence: string) => void) {
   const { checkCertificate, checkKey } = await import("../lib/protocol/pem.ts");

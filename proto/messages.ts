@@ -126,4 +126,6 @@ export interface Channel {
   bytes_from_target: number;
   /** The last thing that went wrong on this channel; empty if nothing has. */
   last_error: string;
+  /** True where this data server type does not count: fields 3 to 7 then say nothing. */
+  uncounted: boolean;
 }

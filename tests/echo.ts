@@ -4,36 +4,34 @@
  */
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 
-/** Answers every connection with what it sent, until disposed. */
-export class EchoServer implements AsyncDisposable {
+/** An application that accepts until disposed. */
+abstract class Server implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #serving: Promise<void>;
   readonly #open = new Set<Deno.Conn>();
-  readonly endpoint: Endpoint;
+  readonly endpoint = new Endpoint("127.0.0.1", this.#listener.addr.port);
 
   constructor() {
-    this.endpoint = new Endpoint("127.0.0.1", this.#listener.addr.port);
     this.#serving = this.#serve();
   }
 
+  /** What it does with a connection; the connection is closed afterwards. */
+  protected abstract talk(conn: Deno.TcpConn): Promise<void>;
+
   async #serve() {
     const work: Promise<void>[] = [];
-    for await (const conn of this.#listener) work.push(this.#echo(conn));
+    for await (const conn of this.#listener) work.push(this.#handle(conn));
     await Promise.all(work);
   }
 
-  async #echo(conn: Deno.Conn) {
+  async #handle(conn: Deno.TcpConn) {
     this.#open.add(conn);
-    const chunk = new Uint8Array(64 << 10);
     try {
-      for (let n; (n = await conn.read(chunk)) !== null;) {
-        await writeAll(conn, chunk.subarray(0, n));
-      }
+      await this.talk(conn);
     } catch {
       // Cut, as some tests do.
     }
-    this.#open.delete(conn);
-    conn.close();
+    if (this.#open.delete(conn)) conn.close();
   }
 
   async [Symbol.asyncDispose]() {
@@ -45,6 +43,36 @@ export class EchoServer implements AsyncDisposable {
     const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, 2_000));
     await Promise.race([this.#serving.catch(() => {}), patience]);
     clearTimeout(timer);
+  }
+}
+
+/** Answers every connection with what it sent. */
+export class EchoServer extends Server {
+  protected async talk(conn: Deno.TcpConn) {
+    const chunk = new Uint8Array(64 << 10);
+    for (let n; (n = await conn.read(chunk)) !== null;) await writeAll(conn, chunk.subarray(0, n));
+  }
+}
+
+/** Says how many bytes came, once the other end has said that there are no more. */
+export class EofServer extends Server {
+  protected async talk(conn: Deno.TcpConn) {
+    const { length } = await readAll(conn);
+    await writeAll(conn, new TextEncoder().encode(`${length} bytes`));
+  }
+}
+
+/** Says its name. */
+export class NamedServer extends Server {
+  constructor(readonly name: string) {
+    super();
+  }
+
+  protected async talk(conn: Deno.TcpConn) {
+    await writeAll(conn, new TextEncoder().encode(this.name));
+    // Closed with the other end's bytes unread, it would be cut.
+    await conn.closeWrite();
+    await readAll(conn);
   }
 }
 
@@ -62,6 +90,20 @@ export async function readExactly(conn: Deno.Conn, length: number): Promise<Uint
     got += n;
   }
   return bytes;
+}
+
+/** Reads up to the end. */
+export async function readAll(conn: Deno.Conn): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  const chunk = new Uint8Array(64 << 10);
+  for (let n; (n = await conn.read(chunk)) !== null;) parts.push(chunk.slice(0, n));
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** Connects to `ip:port`. */

@@ -209,6 +209,22 @@ export class Gateway {
     }
   }
 
+  /** The data server lost this session's channels for now. One that does not stream yet can wait. */
+  down(hash: string, reason: string): void {
+    const live = this.#live.get(hash);
+    if (!live || live.ending || !next(live.session.state, "fault")) return;
+    if (live.session.state === "streaming" || live.session.state === "failed") {
+      this.#step(live, "fault", reason);
+    }
+  }
+
+  /** The data server brought this session's channels back. */
+  up(hash: string): void {
+    const live = this.#live.get(hash);
+    if (live?.session.state !== "failed" || live.ending) return;
+    this.#step(live, "recover", `recovered; before, ${live.session.reason}`);
+  }
+
   #reserve(request: { uid: Uid; role: Role; numConn: number; rate: Rate }): Live {
     const { uid, role, numConn, rate } = request;
     const { store, maxSessions, maxConn } = this.#options;
@@ -263,10 +279,11 @@ export class Gateway {
     for (;;) {
       live.ports = ports.take(numConn, strangers);
       try {
-        await dataServer.open(
-          session.uid.hash,
-          live.ports.map((port) => new Endpoint(bound, port)),
-        );
+        await dataServer.open({
+          uid: session.uid,
+          role: session.role,
+          listeners: live.ports.map((port) => new Endpoint(bound, port)),
+        });
         break;
       } catch (error) {
         ports.give(live.ports);

@@ -4,7 +4,12 @@ import { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import { Uid } from "../protocol/uid.ts";
 import { PortRange } from "../protocol/values.ts";
-import { type ChannelStatus, type DataServer, PortsInUse } from "../s2ds/data_server.ts";
+import {
+  type ChannelStatus,
+  type DataServer,
+  type Opening,
+  PortsInUse,
+} from "../s2ds/data_server.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
 import { MemoryStore } from "./store.ts";
@@ -20,7 +25,7 @@ class Scripted implements DataServer {
   start = () => Promise.resolve();
   stop = () => Promise.resolve();
   status = () => Promise.resolve([] as ChannelStatus[]);
-  async open(_session: string, listeners: readonly Endpoint[]) {
+  async open({ listeners }: Opening) {
     this.calls.push(`open ${listeners.join(" ")}`);
     await this.onOpen();
     const taken = listeners.map((at) => at.port).filter((port) => this.strangers.has(port));

@@ -8,14 +8,14 @@ import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { serveControl } from "../protocol/server.ts";
 import type { PortRange, Role } from "../protocol/values.ts";
-import { createDataServer } from "../s2ds/types.ts";
+import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
 import { Gateway } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
 import { controlService } from "./service.ts";
 import { MemoryStore } from "./store.ts";
 
 /** Settings of a control server; times in milliseconds. */
-export interface S2csOptions {
+export interface S2csOptions extends DataServerSettings {
   /** Where it listens; port 0 takes a free one. */
   address: Endpoint;
   /** Address of this gateway that the other gateway reaches; producers' listeners are told and bound there. */
@@ -57,9 +57,11 @@ export interface S2cs {
  */
 export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   const { log, type } = options;
-  const dataServer = createDataServer(type, {
+  const dataServer = createDataServer(type, options, {
     onLog: log,
     onFault: (session, reason) => gateway.fault(session, reason),
+    onDown: (session, reason) => gateway.down(session, reason),
+    onUp: (session) => gateway.up(session),
   });
   const gateway = new Gateway({
     store: new MemoryStore(),
@@ -81,7 +83,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   const folder = gatewayFolder(options.stateDir, server.address);
   try {
     await makePrivate(folder);
-    await dataServer.start(folder);
+    await dataServer.start({ folder, gateway: server.address });
   } catch (error) {
     server.closeNow();
     throw error;

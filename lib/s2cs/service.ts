@@ -91,6 +91,7 @@ function report({ session, channels }: SessionReport, type: string): SessionStat
       bytes_to_target: channel.bytesToTarget,
       bytes_from_target: channel.bytesFromTarget,
       last_error: channel.lastError,
+      uncounted: !channel.counted,
     })),
   };
 }

@@ -17,7 +17,7 @@ export type State =
   | "draining"
   /** Over, as asked. */
   | "released"
-  /** Over or broken; `reason` says why. A broken session that streamed stays until it is released. */
+  /** Over or broken; `reason` says why. A broken session that streamed stays until it recovers or is released. */
   | "failed"
   /** Over: no hello, or no update after it, in time. */
   | "expired";
@@ -30,6 +30,7 @@ export type Event =
   | "release"
   | "drained"
   | "fault"
+  | "recover"
   | "cancel"
   | "expire";
 
@@ -51,7 +52,7 @@ const TABLE: Record<State, Partial<Record<Event, State>>> = {
   },
   streaming: { hello: "streaming", update: "streaming", fault: "failed", release: "draining" },
   draining: { drained: "released", fault: "draining", release: "draining" },
-  failed: { release: "draining", fault: "failed" },
+  failed: { recover: "streaming", release: "draining", fault: "failed" },
   released: {},
   expired: {},
 };

@@ -4,9 +4,13 @@
  * @module
  */
 import type { Endpoint } from "../protocol/endpoint.ts";
+import type { Uid } from "../protocol/uid.ts";
+import type { Role } from "../protocol/values.ts";
 
 /** One channel's numbers since its session was opened, or since its data server last died. */
 export interface ChannelStatus {
+  /** False where this data server type does not count: the numbers then say nothing. */
+  counted: boolean;
   connectionsOpen: number;
   connectionsTotal: number;
   /** Connections that never reached the target, or were turned away. */
@@ -21,6 +25,7 @@ export interface ChannelStatus {
 /** Numbers of a channel that nothing has happened on. */
 export function idleChannel(): ChannelStatus {
   return {
+    counted: true,
     connectionsOpen: 0,
     connectionsTotal: 0,
     connectionsFailed: 0,
@@ -38,13 +43,29 @@ export class PortsInUse extends Error {
   }
 }
 
-/** Forwards the channels of any number of sessions. `session` is a key that is safe in file names. */
-export interface Forwarder {
+/** What a data server is to hold for a session. */
+export interface Opening {
+  /** Its hash is the session's key, which is safe in file names; the uid itself is a secret that both gateways share. */
+  uid: Uid;
+  role: Role;
+  /** One a channel. */
+  listeners: readonly Endpoint[];
+}
+
+/**
+ * A data server type, as `s2cs --type` names it: forwards the channels of any number of sessions.
+ * `session` is the hash of a uid.
+ */
+export interface DataServer {
+  readonly type: string;
+  /** Makes the data server ready for sessions. */
+  start(home: Home): Promise<void>;
   /**
-   * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits.
+   * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits
+   * or is turned away.
    * @throws {PortsInUse}
    */
-  open(session: string, listeners: readonly Endpoint[]): Promise<void>;
+  open(opening: Opening): Promise<void>;
   /** Sets where each channel's connections go from now on; established ones stay as they are. */
   target(session: string, targets: readonly Endpoint[]): Promise<void>;
   /**
@@ -55,23 +76,25 @@ export interface Forwarder {
   close(session: string, drainMs: number): Promise<void>;
   /** One entry per channel, in order; empty for a session that is not there. */
   status(session: string): Promise<ChannelStatus[]>;
-}
-
-/** A data server type, as `s2cs --type` names it. */
-export interface DataServer extends Forwarder {
-  readonly type: string;
-  /**
-   * Makes the data server ready for sessions.
-   * @param folder of this gateway, of this user alone; for what the data server keeps in files
-   */
-  start(folder: string): Promise<void>;
   /** Ends it, with whatever it still forwards. */
   stop(): Promise<void>;
+}
+
+/** Whose data server it is. */
+export interface Home {
+  /** Of this gateway, of this user alone; for what the data server keeps in files. */
+  folder: string;
+  /** Where its control server listens: tells its containers from those of others. */
+  gateway: Endpoint;
 }
 
 /** What a data server tells its owner unasked. */
 export interface DataServerEvents {
   /** This session's channels are down and could not be brought back. */
   onFault: (session: string, reason: string) => void;
+  /** This session's channels are down; the data server goes on trying to bring them back. */
+  onDown: (session: string, reason: string) => void;
+  /** They are back. */
+  onUp: (session: string) => void;
   onLog: (level: "info" | "warn" | "error", message: string) => void;
 }

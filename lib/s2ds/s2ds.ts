@@ -10,6 +10,8 @@ import {
   type ChannelStatus,
   type DataServer,
   type DataServerEvents,
+  type Home,
+  type Opening,
   PortsInUse,
 } from "./data_server.ts";
 import {
@@ -52,7 +54,7 @@ export class S2ds implements DataServer {
     this.#events = events;
   }
 
-  async start(folder: string): Promise<void> {
+  async start({ folder }: Home): Promise<void> {
     this.#folder = folder;
     if (this.#socket.length > LONGEST_SOCKET_PATH) {
       throw new ScistreamError(
@@ -66,10 +68,10 @@ export class S2ds implements DataServer {
     this.#up(link);
   }
 
-  async open(session: string, listeners: readonly Endpoint[]): Promise<void> {
+  async open({ uid, listeners }: Opening): Promise<void> {
     const link = await this.#ready();
-    await link.ask({ op: "open", session, listeners: listeners.map(String) });
-    this.#wanted.set(session, { listeners });
+    await link.ask({ op: "open", session: uid.hash, listeners: listeners.map(String) });
+    this.#wanted.set(uid.hash, { listeners });
   }
 
   async target(session: string, targets: readonly Endpoint[]): Promise<void> {

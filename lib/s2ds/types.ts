@@ -4,25 +4,59 @@
  */
 import { quote, ScistreamError } from "../protocol/errors.ts";
 import type { DataServer, DataServerEvents } from "./data_server.ts";
+import { haproxy } from "./haproxy.ts";
 import { Mock } from "./mock.ts";
+import { nginx } from "./nginx.ts";
+import { Containers } from "./proxy/containers.ts";
+import { Processes } from "./proxy/processes.ts";
+import { Proxied, type ProxySettings } from "./proxy/proxied.ts";
+import type { Proxy } from "./proxy/proxy.ts";
 import { S2ds } from "./s2ds.ts";
+import { stunnel, type StunnelCiphers } from "./stunnel.ts";
 
-const TYPES: Record<string, (events: DataServerEvents) => DataServer> = {
-  S2DS: (events) => new S2ds(events),
+/** Settings of all types; each takes what concerns it. */
+export interface DataServerSettings extends ProxySettings {
+  /** The Docker Engine's Unix socket. */
+  dockerSocket: string;
+  /** Container image; the type's own if not given. */
+  image?: string;
+  stunnelCiphers: StunnelCiphers;
+}
+
+type Make = (type: string, settings: DataServerSettings, events: DataServerEvents) => DataServer;
+type Choose = (settings: DataServerSettings) => Proxy;
+
+const TYPES: Record<string, Make> = {
+  S2DS: (_type, _settings, events) => new S2ds(events),
+  Haproxy: container(() => haproxy),
+  Nginx: container(() => nginx),
+  Stunnel: container(({ stunnelCiphers }) => stunnel(stunnelCiphers)),
+  DockerSock: container(() => haproxy),
+  HaproxySubprocess: process(() => haproxy),
+  NginxSubprocess: process(() => nginx),
+  StunnelSubprocess: process(({ stunnelCiphers }) => stunnel(stunnelCiphers)),
   Mock: () => new Mock(),
 };
 
 /** Types of the reference that are not here yet. */
-const PLANNED = [
-  "Haproxy",
-  "Nginx",
-  "Stunnel",
-  "DockerSock",
-  "HaproxySubprocess",
-  "NginxSubprocess",
-  "StunnelSubprocess",
-  "Janus",
-];
+const PLANNED = ["Janus"];
+
+/** The names of all types. */
+export const TYPE_NAMES = Object.keys(TYPES);
+
+function container(choose: Choose): Make {
+  return (type, settings, events) => {
+    const { dockerSocket: socket, image } = settings;
+    const runner = (told: ConstructorParameters<typeof Containers>[1]) =>
+      new Containers({ type, socket, image }, told);
+    return new Proxied(type, choose(settings), runner, settings, events);
+  };
+}
+
+function process(choose: Choose): Make {
+  return (type, settings, events) =>
+    new Proxied(type, choose(settings), (told) => new Processes(told), settings, events);
+}
 
 /**
  * The type that this name means, without regard to case.
@@ -30,9 +64,9 @@ const PLANNED = [
  */
 export function parseType(text: string): string {
   const same = (name: string) => name.toLowerCase() === text.toLowerCase();
-  const type = Object.keys(TYPES).find(same);
+  const type = TYPE_NAMES.find(same);
   if (type) return type;
-  const choice = `choose one of ${Object.keys(TYPES).join(", ")}`;
+  const choice = `choose one of ${TYPE_NAMES.join(", ")}`;
   const planned = PLANNED.find(same);
   if (planned) {
     throw new ScistreamError(
@@ -44,8 +78,12 @@ export function parseType(text: string): string {
 }
 
 /** Makes a data server of a type that {@linkcode parseType} answered. */
-export function createDataServer(type: string, events: DataServerEvents): DataServer {
+export function createDataServer(
+  type: string,
+  settings: DataServerSettings,
+  events: DataServerEvents,
+): DataServer {
   const make = TYPES[type];
   if (!make) throw new TypeError(`no data server type ${type}`);
-  return make(events);
+  return make(type, settings, events);
 }

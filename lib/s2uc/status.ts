@@ -38,13 +38,13 @@ export function statusLines(status: SessionStatus, nowMs: number): string[] {
 
 function channelLines(channel: Channel): string[] {
   const { connections_open, connections_total, connections_failed } = channel;
-  const lines = [
-    `  ${channel.listener} → ${channel.target || "(no target yet)"}  ` +
-    `connections ${connections_open} open, ${connections_total} total` +
-    (connections_failed > 0 ? `, ${connections_failed} failed` : "") +
-    `  bytes ${humanBytes(channel.bytes_to_target)} to target, ` +
-    `${humanBytes(channel.bytes_from_target)} back`,
-  ];
+  const numbers = channel.uncounted
+    ? "not counted by this type"
+    : `connections ${connections_open} open, ${connections_total} total` +
+      (connections_failed > 0 ? `, ${connections_failed} failed` : "") +
+      `  bytes ${humanBytes(channel.bytes_to_target)} to target, ` +
+      `${humanBytes(channel.bytes_from_target)} back`;
+  const lines = [`  ${channel.listener} → ${channel.target || "(no target yet)"}  ${numbers}`];
   if (channel.last_error) lines.push(`    last error: ${channel.last_error}`);
   return lines;
 }
@@ -53,8 +53,11 @@ function channelLines(channel: Channel): string[] {
 export function listLines(sessions: readonly SessionStatus[], nowMs: number): string[] {
   if (sessions.length === 0) return ["no sessions"];
   const rows = sessions.map((each) => {
-    const sum = (key: "connections_open" | "bytes_to_target" | "bytes_from_target") =>
-      each.channels.reduce((total, channel) => total + channel[key], 0);
+    const uncounted = each.channels.some((channel) => channel.uncounted);
+    const sum = (
+      key: "connections_open" | "bytes_to_target" | "bytes_from_target",
+      show: (total: number) => string = String,
+    ) => uncounted ? "?" : show(each.channels.reduce((total, channel) => total + channel[key], 0));
     return [
       each.session,
       each.role,
@@ -62,9 +65,9 @@ export function listLines(sessions: readonly SessionStatus[], nowMs: number): st
       each.type,
       humanTime((nowMs - each.created_ms) / 1000),
       String(each.channels.length),
-      String(sum("connections_open")),
-      humanBytes(sum("bytes_to_target")),
-      humanBytes(sum("bytes_from_target")),
+      sum("connections_open"),
+      sum("bytes_to_target", humanBytes),
+      sum("bytes_from_target", humanBytes),
     ];
   });
   return table([

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../../protocol/endpoint.ts";
-import { type ChannelStatus, type Forwarder, PortsInUse } from "../data_server.ts";
+import { type ChannelStatus, PortsInUse } from "../data_server.ts";
 import { Channel } from "./channel.ts";
 import type { DescriptorBudget } from "./descriptors.ts";
 
@@ -9,8 +9,8 @@ interface Session {
   closing?: { deadline: number; hurry: (drainMs: number) => void; done: Promise<void> };
 }
 
-/** The built-in forwarding engine: sessions' channels in this process. */
-export class Engine implements Forwarder {
+/** The built-in forwarding engine: sessions' channels in this process. What its calls do stands at DataServer. */
+export class Engine {
   readonly #sessions = new Map<string, Session>();
   readonly #budget: DescriptorBudget;
 

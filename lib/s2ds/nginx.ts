@@ -1,0 +1,53 @@
+/**
+ * nginx with its stream module, for types Nginx and NginxSubprocess. Made for 1.22 and newer.
+ * @module
+ */
+import template from "../../templates/nginx.eta" with { type: "text" };
+import { ScistreamError } from "../protocol/errors.ts";
+import { NO_TARGET_YET, type Proxy } from "./proxy/proxy.ts";
+import { render } from "./proxy/render.ts";
+
+/** nginx: TCP and UDP on each port. */
+export const nginx: Proxy = {
+  name: "nginx",
+  package: "libnginx-mod-stream",
+  image: "nginx:latest",
+  configFolder: "/etc/nginx",
+  udp: true,
+  mostTasks: 128,
+  stopSignal: "SIGQUIT",
+
+  config: ({ channels, paths, limits }) => ({
+    name: "nginx.conf",
+    text: render(template, { channels, ...limits, pid: `${paths.run}/pid` }),
+  }),
+  command: (file) => ["nginx", "-e", "stderr", "-c", file],
+  // It creates the pid file too, but leaves it empty.
+  check: (file) => ["nginx", "-e", "stderr", "-t", "-q", "-c", file],
+
+  // Done when the last of the old workers takes no more connections: until then some would still
+  // go to the old targets.
+  async reload(running, { limits }) {
+    await running.signalUntil("SIGHUP", (lines) => {
+      const refused = lines.find((line) => /\[(emerg|alert)\]/.test(line));
+      if (refused) throw new ScistreamError("CONN_ERROR", `nginx did not reload: ${refused}`);
+      const leaving = lines.filter((line) => line.includes("gracefully shutting down"));
+      return leaving.length >= limits.threads ? "done" : "wait";
+    });
+  },
+
+  async drain(running) {
+    await running.signal("SIGQUIT");
+  },
+
+  complaint(log, { listener, target }) {
+    const here = `server: ${listener}`;
+    const line = log.findLast((each) =>
+      each.includes(`${here},`) || each.endsWith(here) || each.includes(`${here} `)
+    );
+    if (!line) return "";
+    if (line.includes("access forbidden by rule")) return NO_TARGET_YET;
+    const why = /: \*\d+ (.*?) while /.exec(line)?.[1] ?? "";
+    return why && `target ${target}: ${why}`;
+  },
+};

@@ -1,0 +1,384 @@
+/**
+ * Proxies as containers of a Docker Engine, which restarts them itself when they end, and after its
+ * own restart.
+ * @module
+ */
+import { type Container, type ContainerSpec, DockerEngine } from "../../docker/engine.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../../protocol/errors.ts";
+import { written } from "./files.ts";
+import { gist } from "./gist.ts";
+import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
+
+/** A container may take this long to listen, and a check to end. */
+const PATIENCE_MS = 30_000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 10_000;
+/** Where a container finds the folder that it writes to. */
+const RUN = "/run/scistream";
+/** Of `nobody`, for a control server that is root: a container never needs to be. */
+const NOBODY = 65534;
+
+/** Labels of our containers. The session's is the uid's hash: the uid is a secret. */
+export const LABELS = {
+  gateway: "org.scistream.gateway",
+  session: "org.scistream.session",
+  type: "org.scistream.type",
+} as const;
+
+/** Where containers come from. */
+export interface ContainerSettings {
+  /** The data server type, which containers are named and labelled after. */
+  type: string;
+  /** The engine's Unix socket. */
+  socket: string;
+  /** Taken instead of the proxy's own image. */
+  image?: string;
+}
+
+/** A container that is to be there. */
+interface Kept {
+  job: Job;
+  command: string[];
+  id: string;
+  /** Set while it is being brought back. */
+  down: boolean;
+  /** Set once it is to be brought back no more. */
+  ending: boolean;
+}
+
+/** Runs each session's proxy in a container of its own. */
+export class Containers implements Runner {
+  readonly #settings: ContainerSettings;
+  readonly #events: RunnerEvents;
+  readonly #engine: DockerEngine;
+  readonly #all = new Map<string, Kept>();
+  readonly #over = new AbortController();
+  #gateway = "";
+  #image = "";
+  /** Rootless engines map root to whoever runs them. */
+  #rootless = false;
+  #following?: Promise<void>;
+
+  constructor(settings: ContainerSettings, events: RunnerEvents) {
+    this.#settings = settings;
+    this.#events = events;
+    this.#engine = new DockerEngine({ socket: settings.socket });
+  }
+
+  async start(proxy: Proxy, gateway: Endpoint): Promise<void> {
+    this.#gateway = String(gateway);
+    this.#image = this.#settings.image ?? proxy.image;
+    const info = await this.#engine.info();
+    this.#rootless = info.SecurityOptions.some((option) => option.includes("rootless"));
+    await this.#ensureImage();
+    const left = await this.#engine.list({ labels: this.#mine, all: true });
+    await Promise.all(left.map(async ({ Id, Names }) => {
+      this.#events.onLog("warn", `removing ${Names[0]}, which an earlier control server left`);
+      await this.#engine.remove(Id, { force: true });
+    }));
+    const following = Promise.withResolvers<void>();
+    this.#following = this.#follow(following.resolve);
+    await following.promise;
+  }
+
+  paths({ proxy }: Job): Paths {
+    return { config: proxy.configFolder, run: RUN };
+  }
+
+  async check(job: Job, command: string[]): Promise<void> {
+    const spec = this.#spec(job, command);
+    spec.HostConfig.RestartPolicy = { Name: "no" };
+    const name = `${nameOf(this.#settings.type, job)}-check-${crypto.randomUUID().slice(0, 8)}`;
+    const id = await this.#engine.create(name, spec);
+    try {
+      await this.#engine.start(id);
+      const code = await this.#engine.wait(id, AbortSignal.timeout(PATIENCE_MS));
+      if (code === 0) return;
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${job.proxy.name} refuses its configuration: ${await this.#gist(id, job)}`,
+      );
+    } finally {
+      await this.#engine.remove(id, { force: true });
+    }
+  }
+
+  async run(job: Job, command: string[]): Promise<void> {
+    const id = await this.#launch(job, command);
+    this.#all.set(job.session, { job, command, id, down: false, ending: false });
+  }
+
+  async signal(job: Job, signal: Deno.Signal): Promise<void> {
+    await this.#engine.kill(this.#idOf(job), signal);
+  }
+
+  async log(job: Job): Promise<string[]> {
+    const kept = this.#all.get(job.session);
+    if (!kept) return [];
+    return (await this.#engine.logText(kept.id, 200)).split("\n").filter(Boolean);
+  }
+
+  async follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+    await this.#engine.followLogs(this.#idOf(job), ({ text }) => onLine(text), signal);
+  }
+
+  async end(
+    job: Job,
+    drain: () => Promise<void>,
+    drainMs: number,
+    hurry: AbortSignal,
+  ): Promise<void> {
+    const kept = this.#all.get(job.session);
+    if (!kept) return;
+    kept.ending = true;
+    try {
+      if (drainMs > 0 && !hurry.aborted && !kept.down) {
+        const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
+        const ended = this.#engine.wait(kept.id, enough);
+        drain().catch((error) => this.#events.onLog("warn", `${job.id}: ${messageOf(error)}`));
+        // Either it has ended by itself, or the time is over; both are fine.
+        await ended.catch(() => {});
+      }
+    } finally {
+      this.#all.delete(job.session);
+      await this.#engine.remove(kept.id, { force: true });
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#over.abort();
+    await this.#following;
+    const left = await this.#engine.list({ labels: this.#mine, all: true });
+    await Promise.all(left.map(({ Id }) => this.#engine.remove(Id, { force: true })));
+  }
+
+  get #mine(): Record<string, string> {
+    return { [LABELS.gateway]: this.#gateway };
+  }
+
+  #idOf(job: Job): string {
+    const kept = this.#all.get(job.session);
+    if (kept && !kept.down) return kept.id;
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `the container of ${job.proxy.name} is not running; it is being started`,
+    );
+  }
+
+  async #ensureImage(): Promise<void> {
+    if (await this.#engine.inspectImage(this.#image)) return;
+    const { onLog } = this.#events;
+    onLog("info", `image ${this.#image} is not on this engine; pulling it`);
+    let last = 0;
+    await this.#engine.pull(this.#image, (line) => {
+      // Progress comes many times a second.
+      if (Date.now() - last < 1_000) return;
+      last = Date.now();
+      onLog("info", `pulling ${this.#image}: ${line}`);
+    });
+    onLog("info", `image ${this.#image} is here`);
+  }
+
+  /** Creates and starts the container, and waits until the proxy listens. */
+  async #launch(job: Job, command: string[]): Promise<string> {
+    const run = `${job.folder}/run`;
+    await Deno.remove(`${run}/pid`).catch(() => {});
+    const id = await this.#create(nameOf(this.#settings.type, job), this.#spec(job, command));
+    const stop = new AbortController();
+    try {
+      const patience = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
+      await this.#engine.start(id);
+      const ready = written(run, "pid", patience);
+      const ended = this.#engine.wait(id, stop.signal);
+      ready.catch(() => {});
+      ended.catch(() => {});
+      const code = await Promise.race([ready, ended]);
+      if (code === undefined) return id;
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${job.proxy.name} ended with exit code ${code}: ${await this.#gist(id, job)}`,
+      );
+    } catch (error) {
+      const late = error instanceof DOMException;
+      const said = late ? `${job.proxy.name} does not start: ${await this.#gist(id, job)}` : "";
+      await this.#engine.remove(id, { force: true });
+      throw late ? new ScistreamError("CONN_ERROR", said) : error;
+    } finally {
+      stop.abort();
+    }
+  }
+
+  /**
+   * Creates a session's container. Where its name is taken, by one of ours that goes, or by the other
+   * side's gateway on the same engine, which has the same session: then the gateway is added.
+   */
+  async #create(name: string, spec: ContainerSpec): Promise<string> {
+    const longer = `${name}-${this.#gateway.replaceAll(/[^0-9A-Za-z]+/g, "-")}`;
+    for (const each of [name, longer, longer]) {
+      try {
+        return await this.#engine.create(each, spec);
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        const other = await this.#engine.inspect(each);
+        if (other?.Config.Labels[LABELS.gateway] === this.#gateway) {
+          await this.#engine.remove(other.Id, { force: true });
+        }
+      }
+    }
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `the Docker Engine has containers named ${name} and ${longer} that are not ours; remove them`,
+    );
+  }
+
+  #spec(job: Job, command: string[]): ContainerSpec {
+    const { proxy, limits, folder } = job;
+    const memory = limits.memory * (1 << 20);
+    return {
+      Image: this.#image,
+      Cmd: command,
+      User: this.#userOf(folder),
+      Labels: {
+        ...this.#mine,
+        [LABELS.session]: job.session,
+        [LABELS.type]: this.#settings.type,
+      },
+      // Sent by end(), it also tells the engine not to restart what ends after it.
+      StopSignal: proxy.stopSignal,
+      Tty: false,
+      HostConfig: {
+        NetworkMode: "host",
+        ReadonlyRootfs: true,
+        Mounts: [
+          { Type: "bind", Source: folder, Target: proxy.configFolder, ReadOnly: true },
+          { Type: "bind", Source: `${folder}/run`, Target: RUN, ReadOnly: false },
+        ],
+        Tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=1m" },
+        CapDrop: ["ALL"],
+        SecurityOpt: ["no-new-privileges"],
+        Memory: memory,
+        MemorySwap: memory,
+        PidsLimit: proxy.mostTasks,
+        LogConfig: { Type: "json-file", Config: { "max-size": "1m", "max-file": "2" } },
+        RestartPolicy: { Name: "always" },
+      },
+    };
+  }
+
+  /** Whoever owns the session's files; they are given to nobody where that would be root. */
+  #userOf(folder: string): string {
+    const { uid, gid } = Deno.statSync(folder);
+    if (this.#rootless) return "0:0";
+    if (uid !== 0) return `${uid}:${gid}`;
+    for (const path of [folder, `${folder}/run`, `${folder}/next`]) {
+      Deno.chownSync(path, NOBODY, NOBODY);
+      for (const { name, isFile } of Deno.readDirSync(path)) {
+        if (isFile) Deno.chownSync(`${path}/${name}`, NOBODY, NOBODY);
+      }
+    }
+    return `${NOBODY}:${NOBODY}`;
+  }
+
+  /** Watches the engine's events for as long as this lives. */
+  async #follow(established: () => void): Promise<void> {
+    const { signal } = this.#over;
+    for (let wait = FIRST_RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+      try {
+        const events = await this.#engine.events(
+          { labels: this.#mine, types: ["container"] },
+          signal,
+        );
+        established();
+        await this.#reconcile();
+        wait = FIRST_RETRY_MS;
+        for await (const { Action, Actor } of events) {
+          const kept = [...this.#all.values()].find(({ id }) => id === Actor.ID);
+          if (kept && !kept.ending) this.#see(kept, Action, Actor.Attributes);
+        }
+        throw new Error("it ended its events");
+      } catch (error) {
+        if (signal.aborted) return;
+        const reason = `the Docker Engine is gone: ${messageOf(error)}`;
+        for (const kept of this.#all.values()) this.#down(kept, reason);
+        if (wait === FIRST_RETRY_MS) this.#events.onLog("error", reason);
+      }
+      await sleep(wait, signal);
+    }
+  }
+
+  #see(kept: Kept, action: string, attributes: Record<string, string>): void {
+    const { proxy } = kept.job;
+    if (action === "oom") {
+      this.#events.onLog("error", `${kept.job.id}: the container ran out of memory`);
+    } else if (action === "die") {
+      this.#down(
+        kept,
+        `${proxy.name} ended with exit code ${attributes.exitCode}; the engine starts it again`,
+      );
+    } else if (action === "start") {
+      this.#up(kept);
+    } else if (action === "stop") {
+      // Stopped by hand: the engine does not start such a container again.
+      this.#engine.start(kept.id).catch((error) => this.#down(kept, messageOf(error)));
+    } else if (action === "destroy") {
+      this.#down(kept, "the container was removed; it is made anew");
+      this.#remake(kept);
+    }
+  }
+
+  /** After the engine was away: what is there runs or is started, what is not is made anew. */
+  async #reconcile(): Promise<void> {
+    await Promise.all([...this.#all.values()].map(async (kept) => {
+      if (kept.ending) return;
+      const found: Container | undefined = await this.#engine.inspect(kept.id);
+      if (!found) return await this.#remake(kept);
+      if (!found.State.Running) await this.#engine.start(kept.id);
+      this.#up(kept);
+    }));
+  }
+
+  async #remake(kept: Kept): Promise<void> {
+    const wanted = () => !kept.ending && !this.#over.signal.aborted;
+    for (let wait = FIRST_RETRY_MS; wanted(); wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+      try {
+        const id = await this.#launch(kept.job, kept.command);
+        if (!wanted()) return await this.#engine.remove(id, { force: true });
+        kept.id = id;
+        return this.#up(kept);
+      } catch (error) {
+        this.#down(kept, `${messageOf(error)}; next try within ${wait} ms`);
+        await sleep(wait, this.#over.signal);
+      }
+    }
+  }
+
+  #down(kept: Kept, reason: string): void {
+    if (kept.ending) return;
+    kept.down = true;
+    this.#events.onDown(kept.job, reason);
+  }
+
+  #up(kept: Kept): void {
+    if (!kept.down) return;
+    kept.down = false;
+    this.#events.onUp(kept.job);
+  }
+
+  async #gist(id: string, job: Job): Promise<string> {
+    return gist((await this.#engine.logText(id, 20)).split("\n"), job);
+  }
+}
+
+function nameOf(type: string, { id }: Job): string {
+  return `scistream-${type.toLowerCase()}-${id}`;
+}
+
+function isConflict(error: unknown): boolean {
+  return (error as { httpStatus?: number }).httpStatus === 409;
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  const over = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  return new Promise((resolve) => over.addEventListener("abort", () => resolve(), { once: true }));
+}

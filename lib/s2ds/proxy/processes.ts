@@ -1,0 +1,254 @@
+/**
+ * Proxies as processes of this machine: children that outlive the control server.
+ * @module
+ */
+import { messageOf, ScistreamError } from "../../protocol/errors.ts";
+import { followLines, lastLines, sizeOf, written } from "./files.ts";
+import { gist } from "./gist.ts";
+import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
+
+/** A proxy may take this long to listen, and a checker to check. */
+const PATIENCE_MS = 15_000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 30_000;
+/** Proxies that run well log a few lines a day; bytes. */
+const LONGEST_LOG = 1 << 20;
+const LOG_CHECK_MS = 60_000;
+/** Debian has the proxies where only root's PATH looks. */
+const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/** A child, and what ends its being restarted. */
+interface Supervised {
+  job: Job;
+  command: string[];
+  child?: Deno.ChildProcess;
+  /** Aborted when it is to be restarted no more. */
+  over: AbortController;
+}
+
+/** Runs each session's proxy as a child with a session and a process group of its own. */
+export class Processes implements Runner {
+  readonly #events: RunnerEvents;
+  readonly #all = new Map<string, Supervised>();
+  readonly #path = [Deno.env.get("PATH") ?? "/usr/bin:/bin", ...FOLDERS].join(":");
+  #logs?: ReturnType<typeof setInterval>;
+
+  constructor(events: RunnerEvents) {
+    this.#events = events;
+  }
+
+  async start(proxy: Proxy, _gateway: unknown, sessions: string): Promise<void> {
+    const program = proxy.command("")[0] as string;
+    if (!this.#path.split(":").some((folder) => sizeOf(`${folder}/${program}`) > 0)) {
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${program} is not installed; on Debian: apt-get install ${proxy.package}; or run it as a container with --type ${
+          program[0]?.toUpperCase()
+        }${program.slice(1)}`,
+      );
+    }
+    for await (const { name } of Deno.readDir(sessions)) {
+      this.#events.onLog("warn", `ending the ${program} that an earlier control server left`);
+      await endAll(`${sessions}/${name}`);
+    }
+    // A log has no event of being too long.
+    this.#logs = setInterval(() => this.#boundLogs(), LOG_CHECK_MS);
+    Deno.unrefTimer(this.#logs as unknown as number);
+  }
+
+  /** They run in the session's folder: so no configuration holds a path that is long or needs quoting. */
+  paths(): Paths {
+    return { config: "/proc/self/cwd", run: "/proc/self/cwd/run" };
+  }
+
+  async check(job: Job, command: string[]): Promise<void> {
+    const [program, ...args] = command as [string, ...string[]];
+    const output = await new Deno.Command(program, {
+      args,
+      ...this.#surroundings(job),
+      stdin: "null",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    }).output();
+    if (output.success) return;
+    const text = new TextDecoder().decode(output.stderr) + new TextDecoder().decode(output.stdout);
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `${job.proxy.name} refuses its configuration: ${gist(text.split("\n"), job)}`,
+    );
+  }
+
+  async run(job: Job, command: string[]): Promise<void> {
+    const supervised: Supervised = { job, command, over: new AbortController() };
+    this.#all.set(job.session, supervised);
+    try {
+      await this.#launch(supervised);
+    } catch (error) {
+      this.#all.delete(job.session);
+      throw error;
+    }
+  }
+
+  signal(job: Job, signal: Deno.Signal): Promise<void> {
+    const child = this.#all.get(job.session)?.child;
+    if (!child) {
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${job.proxy.name} is not running; it is being started`,
+      );
+    }
+    child.kill(signal);
+    return Promise.resolve();
+  }
+
+  log(job: Job): Promise<string[]> {
+    return lastLines(logOf(job));
+  }
+
+  follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+    return followLines(logOf(job), onLine, signal);
+  }
+
+  async end(
+    job: Job,
+    drain: () => Promise<void>,
+    drainMs: number,
+    hurry: AbortSignal,
+  ): Promise<void> {
+    const supervised = this.#all.get(job.session);
+    if (!supervised) return;
+    supervised.over.abort();
+    const { child } = supervised;
+    if (child && drainMs > 0 && !hurry.aborted) {
+      const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
+      drain().catch((error) => this.#events.onLog("warn", `${job.id}: ${messageOf(error)}`));
+      await Promise.race([child.status, aborted(enough)]);
+    }
+    if (child) {
+      killGroup(child.pid);
+      await child.status;
+    }
+    this.#all.delete(job.session);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#logs);
+    const now = AbortSignal.abort();
+    await Promise.all(
+      [...this.#all.values()].map(({ job }) => this.end(job, () => Promise.resolve(), 0, now)),
+    );
+  }
+
+  /** Starts the child and waits until it listens, which it tells by its pid file. */
+  async #launch(supervised: Supervised): Promise<void> {
+    const { job, command } = supervised;
+    const run = `${job.folder}/run`;
+    await Deno.remove(`${run}/pid`).catch(() => {});
+    // From here to the child being known to `end` nothing waits.
+    supervised.over.signal.throwIfAborted();
+    const child = new Deno.Command("sh", {
+      // The shell opens the log, so that the child needs nobody to read what it prints.
+      args: ["-c", 'umask 077; exec "$0" "$@" >>log 2>&1', ...command],
+      ...this.#surroundings(job),
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+      // A Ctrl-C is for s2cs; the group can be killed as one.
+      detached: true,
+    }).spawn();
+    supervised.child = child;
+    const stop = new AbortController();
+    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const ready = written(run, "pid", AbortSignal.any([stop.signal, patience]));
+    const ended = child.status.then(async (status) => {
+      const said = gist(await this.log(job), job);
+      throw new ScistreamError("CONN_ERROR", `${job.proxy.name} ${how(status)}: ${said}`);
+    });
+    try {
+      await Promise.race([ready, ended]);
+    } catch (error) {
+      killGroup(child.pid);
+      await child.status;
+      supervised.child = undefined;
+      if (!patience.aborted) throw error;
+      const said = gist(await this.log(job), job);
+      throw new ScistreamError("CONN_ERROR", `${job.proxy.name} does not start: ${said}`);
+    } finally {
+      stop.abort();
+      ready.catch(() => {});
+      ended.catch(() => {});
+    }
+    child.status.then((status) => {
+      // Workers of a master that was killed hold the ports.
+      killGroup(child.pid);
+      if (!supervised.over.signal.aborted) this.#revive(supervised, status);
+    });
+  }
+
+  async #revive(supervised: Supervised, status: Deno.CommandStatus): Promise<void> {
+    const { job, over } = supervised;
+    supervised.child = undefined;
+    let reason = `${job.proxy.name} ${how(status)}`;
+    this.#events.onDown(job, `${reason}; it is being started again`);
+    for (
+      let wait = FIRST_RETRY_MS;
+      !over.signal.aborted;
+      wait = Math.min(wait * 2, LAST_RETRY_MS)
+    ) {
+      try {
+        await this.#launch(supervised);
+        // Released while it was being started.
+        if (over.signal.aborted) return;
+        return this.#events.onUp(job);
+      } catch (error) {
+        reason = messageOf(error);
+        this.#events.onDown(job, `${reason}; next try within ${wait} ms`);
+        await sleep(wait * (0.5 + Math.random() / 2), over.signal);
+      }
+    }
+  }
+
+  #surroundings({ folder }: Job) {
+    return { cwd: folder, clearEnv: true, env: { PATH: this.#path, LANG: "C" } };
+  }
+
+  #boundLogs(): void {
+    for (const { job } of this.#all.values()) {
+      // The child appends, so it goes on at the new end.
+      if (sizeOf(logOf(job)) > LONGEST_LOG) Deno.truncateSync(logOf(job));
+    }
+  }
+}
+
+function logOf({ folder }: Job): string {
+  return `${folder}/log`;
+}
+
+function how({ code, signal }: Deno.CommandStatus): string {
+  return signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+}
+
+/** Ends whoever has this folder as its working directory: only a session's proxy has. */
+async function endAll(folder: string): Promise<void> {
+  const script =
+    'for p in /proc/[0-9]*; do [ "$(readlink "$p/cwd")" = "$0" ] && kill -9 "${p#/proc/}"; done; :';
+  await new Deno.Command("sh", { args: ["-c", script, folder], stderr: "null" }).output();
+}
+
+function killGroup(pid: number): void {
+  try {
+    Deno.kill(-pid, "SIGKILL");
+  } catch {
+    // Nobody is left.
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return aborted(AbortSignal.any([signal, AbortSignal.timeout(ms)]));
+}

@@ -1,0 +1,305 @@
+/**
+ * A data server of one proxy per session: what all types but S2DS and Mock have in common.
+ * @module
+ */
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../../protocol/errors.ts";
+import {
+  type ChannelStatus,
+  type DataServer,
+  type DataServerEvents,
+  type Home,
+  idleChannel,
+  type Opening,
+} from "../data_server.ts";
+import { probePorts } from "../probe.ts";
+import type {
+  Channel,
+  ConfigFile,
+  Job,
+  Limits,
+  Plan,
+  Proxy,
+  Runner,
+  RunnerEvents,
+  RunningProxy,
+} from "./proxy.ts";
+
+/** How long a proxy may take to reload. */
+const RELOAD_MS = 15_000;
+/** Of the uid's hash: enough that no two sessions of a gateway meet, and short enough for sockets. */
+const FOLDER_DIGITS = 16;
+/** sockaddr_un, unix(7), less its end and what stands below this folder. */
+const LONGEST_FOLDER = 107 - "/run/api".length - FOLDER_DIGITS - "/".length;
+
+/** What every proxy type is made with. */
+export interface ProxySettings {
+  /** Folder for sessions' folders, instead of the gateway's own. */
+  proxyDir?: string;
+  limits: Limits;
+}
+
+/** A session as long as it is open. */
+interface Held {
+  opening: Opening;
+  job: Job;
+  channels: Channel[];
+  /** The last thing that went wrong with the proxy as a whole. */
+  trouble: string;
+  /** One change at a time. */
+  turn: Promise<unknown>;
+  hurry?: AbortController;
+  closing?: Promise<void>;
+}
+
+/** Puts together a proxy and where it runs. */
+export class Proxied implements DataServer {
+  readonly #sessions = new Map<string, Held>();
+  readonly #runner: Runner;
+  #folder = "";
+
+  constructor(
+    readonly type: string,
+    readonly proxy: Proxy,
+    makeRunner: (events: RunnerEvents) => Runner,
+    readonly settings: ProxySettings,
+    readonly events: DataServerEvents,
+  ) {
+    this.#runner = makeRunner({
+      onLog: events.onLog,
+      onDown: ({ session, id }, reason) => {
+        events.onLog("error", `session ${id}: ${reason}`);
+        const held = this.#sessions.get(session);
+        if (!held) return;
+        held.trouble = reason;
+        events.onDown(session, reason);
+      },
+      onUp: ({ session, id }) => {
+        events.onLog("info", `session ${id}: ${proxy.name} runs again`);
+        const held = this.#sessions.get(session);
+        if (held) held.trouble = "";
+        events.onUp(session);
+      },
+    });
+  }
+
+  async start({ folder, gateway }: Home): Promise<void> {
+    const { proxyDir } = this.settings;
+    this.#folder = proxyDir
+      ? `${proxyDir}/gateway-${String(gateway).replaceAll(/[^0-9A-Za-z.]/g, "_")}`
+      : `${folder}/sessions`;
+    if (new TextEncoder().encode(this.#folder).length > LONGEST_FOLDER) {
+      throw new ScistreamError(
+        "BAD_FORMAT",
+        `the folder ${this.#folder} is too long for the sockets in it; choose a shorter --proxy-dir`,
+      );
+    }
+    makeFolder(this.#folder);
+    await this.#runner.start(this.proxy, gateway, this.#folder);
+    // What an earlier control server left; whoever used it has been ended.
+    for (const { name } of Deno.readDirSync(this.#folder)) {
+      Deno.removeSync(`${this.#folder}/${name}`, { recursive: true });
+    }
+  }
+
+  async open(opening: Opening): Promise<void> {
+    const { uid, listeners } = opening;
+    const { proxy } = this;
+    probePorts(listeners, proxy.udp);
+    const job: Job = {
+      session: uid.hash,
+      id: uid.session,
+      proxy,
+      folder: `${this.#folder}/${uid.hash.slice(0, FOLDER_DIGITS)}`,
+      limits: this.settings.limits,
+    };
+    const channels = listeners.map((listener) => ({ listener }));
+    const held: Held = { opening, job, channels, trouble: "", turn: Promise.resolve() };
+    try {
+      const plan = this.#plan(held, channels);
+      // A session that this proxy cannot serve leaves nothing.
+      const files = [...proxy.files?.(plan) ?? [], proxy.config(plan)];
+      makeFolder(job.folder);
+      makeFolder(`${job.folder}/run`);
+      makeFolder(`${job.folder}/next`);
+      for (const file of files) place(job.folder, file);
+      await this.#check(job, proxy.config(plan));
+      await this.#runner.run(job, proxy.command(this.#path(job, proxy.config(plan).name)));
+    } catch (error) {
+      removeFolder(job.folder);
+      // Somebody else was faster, or has the port of another protocol.
+      probePorts(listeners, proxy.udp);
+      throw error;
+    }
+    this.#sessions.set(uid.hash, held);
+  }
+
+  async target(session: string, targets: readonly Endpoint[]): Promise<void> {
+    const held = this.#sessions.get(session);
+    if (!held || held.closing) {
+      throw new ScistreamError("CONN_ERROR", "the data server does not hold this session");
+    }
+    const change = held.turn.then(async () => {
+      const { job } = held;
+      const channels = held.channels.map(({ listener }, i) => ({ listener, target: targets[i] }));
+      const plan = this.#plan(held, channels);
+      const file = this.proxy.config(plan);
+      await this.#check(job, file);
+      place(job.folder, file);
+      held.channels = channels;
+      await this.#running(
+        held,
+        AbortSignal.timeout(RELOAD_MS),
+        (running) => this.proxy.reload(running, plan),
+      );
+    });
+    held.turn = change.catch(() => {});
+    await change;
+  }
+
+  async close(session: string, drainMs: number): Promise<void> {
+    const held = this.#sessions.get(session);
+    if (!held) return;
+    if (held.closing) {
+      setTimeoutUnref(() => held.hurry?.abort(), drainMs);
+      return await held.closing;
+    }
+    const hurry = held.hurry = new AbortController();
+    held.closing = (async () => {
+      await held.turn;
+      try {
+        const drain = () =>
+          this.#running(
+            held,
+            hurry.signal,
+            (running) => this.proxy.drain(running, this.#plan(held, held.channels)),
+          );
+        await this.#runner.end(held.job, drain, drainMs, hurry.signal);
+      } finally {
+        hurry.abort();
+        this.#sessions.delete(session);
+        removeFolder(held.job.folder);
+      }
+    })();
+    await held.closing;
+  }
+
+  async status(session: string): Promise<ChannelStatus[]> {
+    const held = this.#sessions.get(session);
+    if (!held) return [];
+    const { proxy } = this;
+    const uncounted = (): ChannelStatus => ({ ...idleChannel(), counted: false });
+    const numbers = held.trouble === "" && proxy.count
+      ? await proxy.count(`${held.job.folder}/run`, held.channels.length)
+      : held.channels.map(uncounted);
+    const log = await this.#runner.log(held.job).catch(() => []);
+    return held.channels.map((channel, i) => ({
+      ...numbers[i] ?? uncounted(),
+      lastError: held.trouble || proxy.complaint(log, channel, i),
+    }));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#sessions.keys()].map((session) => this.close(session, 0)));
+    await this.#runner.stop();
+    removeFolder(this.#folder);
+  }
+
+  #plan({ opening, job }: Held, channels: Channel[]): Plan {
+    const { uid, role } = opening;
+    return { uid, role, channels, paths: this.#runner.paths(job), limits: job.limits };
+  }
+
+  #path(job: Job, name: string): string {
+    return `${this.#runner.paths(job).config}/${name}`;
+  }
+
+  /** Has the proxy's own checker look at a file before it is put in place. */
+  async #check(job: Job, file: ConfigFile): Promise<void> {
+    const { check } = this.proxy;
+    if (!check) return;
+    place(`${job.folder}/next`, file);
+    await this.#runner.check(job, check(this.#path(job, `next/${file.name}`)));
+  }
+
+  async #running(
+    { job }: Held,
+    signal: AbortSignal,
+    act: (running: RunningProxy) => Promise<void>,
+  ): Promise<void> {
+    const runner = this.#runner;
+    const { name } = this.proxy;
+    await act({
+      run: `${job.folder}/run`,
+      replace: (file) => place(job.folder, file),
+      signal: (each) => runner.signal(job, each),
+      async signalUntil(each, see) {
+        const done = Promise.withResolvers<void>();
+        const stop = new AbortController();
+        const lines: string[] = [];
+        const late = () =>
+          done.reject(
+            new ScistreamError("CONN_ERROR", `${name} does not answer ${each}; see its log`),
+          );
+        signal.addEventListener("abort", late, { once: true });
+        const onLine = (line: string) => {
+          lines.push(line);
+          try {
+            const seen = see(lines);
+            if (seen === "done") done.resolve();
+            else if (seen === "again") runner.signal(job, each).catch(done.reject);
+          } catch (error) {
+            done.reject(error);
+          }
+        };
+        try {
+          await runner.follow(job, onLine, stop.signal);
+          await runner.signal(job, each);
+          await done.promise;
+        } finally {
+          done.promise.catch(() => {});
+          signal.removeEventListener("abort", late);
+          stop.abort();
+        }
+      },
+    });
+  }
+}
+
+/** Puts a file where it belongs, whole or not at all, for its owner alone. */
+function place(folder: string, { name, text }: ConfigFile): void {
+  const path = `${folder}/${name}`;
+  try {
+    const { uid, gid } = Deno.statSync(folder);
+    Deno.writeTextFileSync(`${path}.new`, text, { mode: 0o600 });
+    // A container of a control server that is root reads it as nobody.
+    if (uid !== Deno.statSync(`${path}.new`).uid) Deno.chownSync(`${path}.new`, uid, gid);
+    Deno.renameSync(`${path}.new`, path);
+  } catch (error) {
+    removeFolder(`${path}.new`);
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `cannot write the proxy's configuration ${name}: ${messageOf(error)}`,
+    );
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new ScistreamError("CONN_ERROR", `cannot make the folder ${path}: ${messageOf(error)}`);
+  }
+}
+
+function removeFolder(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function setTimeoutUnref(act: () => void, ms: number): void {
+  Deno.unrefTimer(setTimeout(act, ms));
+}

@@ -1,0 +1,155 @@
+/**
+ * What is particular to a proxy (HAProxy, nginx, stunnel), and what to where it runs: the two
+ * halves that make a data server type together.
+ * @module
+ */
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import type { Uid } from "../../protocol/uid.ts";
+import type { Role } from "../../protocol/values.ts";
+import type { ChannelStatus } from "../data_server.ts";
+
+/** What a channel's status says of whoever came before the first update. */
+export const NO_TARGET_YET = "turned away: there is no target yet";
+
+/** A listener and where its connections go; without a target they are turned away. */
+export interface Channel {
+  listener: Endpoint;
+  target?: Endpoint;
+}
+
+/** A session's folders, as its proxy sees them. */
+export interface Paths {
+  /** Configuration; the proxy does not write there. */
+  config: string;
+  /** What the proxy writes: its pid file, its socket. */
+  run: string;
+}
+
+/** What a configuration is rendered from. */
+export interface Plan {
+  uid: Uid;
+  role: Role;
+  channels: readonly Channel[];
+  paths: Paths;
+  limits: Limits;
+}
+
+/** What one session's proxy may use. */
+export interface Limits {
+  /** Threads or worker processes that forward. */
+  threads: number;
+  /** Connections at once. */
+  connections: number;
+  /** Megabytes (2^20 bytes). */
+  memory: number;
+}
+
+/** A file of a session's folder. */
+export interface ConfigFile {
+  name: string;
+  text: string;
+}
+
+/** A proxy program. */
+export interface Proxy {
+  readonly name: string;
+  /** The Debian package that it is in. */
+  readonly package: string;
+  /** Container image that is taken if none is named (contract section 5). */
+  readonly image: string;
+  /** Where the image looks for its configuration (contract section 5). */
+  readonly configFolder: string;
+  /** Whether it forwards UDP on the same ports. */
+  readonly udp: boolean;
+  /** Processes and threads that it needs at most. */
+  readonly mostTasks: number;
+  /**
+   * The configuration that changes with the targets.
+   * @throws {ScistreamError} BAD_FORMAT for a session that this proxy cannot serve
+   */
+  config(plan: Plan): ConfigFile;
+  /** Files that do not change. */
+  readonly files?: (plan: Plan) => ConfigFile[];
+  /** Program and arguments that run this configuration file in the foreground. */
+  command(file: string): string[];
+  /** Program and arguments that check the file; without it the proxy checks when it starts. */
+  readonly check?: (file: string) => string[];
+  /** What makes the proxy finish its established connections, or end, as engines send it. */
+  readonly stopSignal: Deno.Signal;
+  /** Makes the running proxy take the configuration that has been put in place. */
+  reload(running: RunningProxy, plan: Plan): Promise<void>;
+  /** No new connections; when the established ones have ended, so does the proxy. */
+  drain(running: RunningProxy, plan: Plan): Promise<void>;
+  /** Numbers of the channels, where the proxy counts. `run` is the folder as this process sees it. */
+  readonly count?: (run: string, channels: number) => Promise<ChannelStatus[]>;
+  /** What these lines of its log say went wrong on a channel, last; empty if nothing. */
+  complaint(log: readonly string[], channel: Channel, index: number): string;
+}
+
+/** A session's proxy while it runs, wherever that is. */
+export interface RunningProxy {
+  /** The folder for what the proxy writes, as this process sees it. */
+  readonly run: string;
+  /** Writes the configuration anew. */
+  replace(file: ConfigFile): void;
+  signal(signal: Deno.Signal): Promise<void>;
+  /** Signals, and resolves once `see` is done with the lines that the proxy has logged since. */
+  signalUntil(signal: Deno.Signal, see: (lines: readonly string[]) => Seen): Promise<void>;
+}
+
+/** What the log shows: that it is done, that the signal should be sent again, or nothing yet. */
+export type Seen = "done" | "again" | "wait";
+
+/** One session's proxy: what to run. */
+export interface Job {
+  /** The uid's hash. */
+  readonly session: string;
+  /** The session's public id, 8 hex digits: for names and messages. */
+  readonly id: string;
+  readonly proxy: Proxy;
+  /** The session's folder as this process sees it. */
+  readonly folder: string;
+  readonly limits: Limits;
+}
+
+/** Where proxies run: as processes or in containers. Keeps those that it runs running. */
+export interface Runner {
+  /**
+   * Makes ready, and ends what an earlier control server of this gateway left.
+   * @param sessions the folder that sessions' folders are in
+   * @throws {ScistreamError} CONN_ERROR, with what to do
+   */
+  start(proxy: Proxy, gateway: Endpoint, sessions: string): Promise<void>;
+  /** A session's folders, as a proxy here sees them. */
+  paths(job: Job): Paths;
+  /**
+   * Runs a checking command to its end.
+   * @throws {ScistreamError} CONN_ERROR, with the command's complaint
+   */
+  check(job: Job, command: string[]): Promise<void>;
+  /**
+   * Starts the proxy, waits until it listens, and restarts it whenever it ends.
+   * @throws {ScistreamError} CONN_ERROR, with the proxy's complaint; nothing runs then
+   */
+  run(job: Job, command: string[]): Promise<void>;
+  signal(job: Job, signal: Deno.Signal): Promise<void>;
+  /** The proxy's last lines. */
+  log(job: Job): Promise<string[]>;
+  /** Calls back for each line from now on, until aborted; resolves once none can be missed. */
+  follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Restarts it no more; `drain` asks it to wind up, and after `drainMs` it is killed. Aborting
+   * `hurry` kills it at once.
+   */
+  end(job: Job, drain: () => Promise<void>, drainMs: number, hurry: AbortSignal): Promise<void>;
+  /** Ends what is left. */
+  stop(): Promise<void>;
+}
+
+/** What a runner tells. */
+export interface RunnerEvents {
+  /** The proxy is not running; it is being started again. */
+  onDown: (job: Job, reason: string) => void;
+  onUp: (job: Job) => void;
+  onLog: (level: "info" | "warn" | "error", message: string) => void;
+}

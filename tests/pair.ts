@@ -1,0 +1,96 @@
+/**
+ * A producer's and a consumer's gateway on this machine, sessions over both, and what is left of
+ * them.
+ * @module
+ */
+import { ControlClient } from "../lib/protocol/client.ts";
+import { Endpoint } from "../lib/protocol/endpoint.ts";
+import type { SessionStatus } from "../proto/messages.ts";
+import { Uid } from "../lib/protocol/uid.ts";
+import { connect } from "../lib/s2uc/connect.ts";
+import { releaseSession, updateSession } from "../lib/s2uc/requests.ts";
+import { assertOk, Gateway, run } from "./harness.ts";
+
+/** One end of a pair: a control server and a client of it. */
+export interface Side {
+  gateway: Gateway;
+  client: ControlClient;
+}
+
+/** A session at both gateways. */
+export interface Stream {
+  uid: Uid;
+  /** Where the producer's gateway listens. */
+  prod: string[];
+  /** Where the consumer's application connects. */
+  cons: string[];
+}
+
+/** Two gateways. */
+export class Pair implements AsyncDisposable {
+  private constructor(readonly prod: Side, readonly cons: Side) {}
+
+  /** Starts both; `flags` are for both, of which the producer's type may be another. */
+  static async start(types: string | [prod: string, cons: string], ...flags: string[]) {
+    const [prod, cons] = typeof types === "string" ? [types, types] : types;
+    const sides = await Promise.all([prod, cons].map(async (type) => {
+      const gateway = await Gateway.start(`--type=${type}`, ...flags);
+      const roots = Deno.readFileSync(gateway.cert);
+      const address = Endpoint.parse(gateway.address);
+      return { gateway, client: new ControlClient({ address, roots }) };
+    }));
+    return new Pair(sides[0] as Side, sides[1] as Side);
+  }
+
+  /** A session to the application at `receiver`. */
+  async connect(receiver: Endpoint, numConn = 1, uid = Uid.random()): Promise<Stream> {
+    const { prodListeners, consListeners } = await connect({
+      prod: this.prod.client,
+      cons: this.cons.client,
+      uid,
+      numConn,
+      rate: 0,
+      receivers: [receiver],
+    });
+    return { uid, prod: prodListeners.map(String), cons: consListeners.map(String) };
+  }
+
+  /** Gives a session's producer's side another application. */
+  async update({ uid }: Stream, receiver: Endpoint): Promise<void> {
+    await updateSession(this.prod.client, uid, "PROD", [String(receiver)]);
+  }
+
+  async release({ uid }: Stream): Promise<void> {
+    await Promise.all([this.prod, this.cons].map(({ client }) => releaseSession(client, uid)));
+  }
+
+  async status({ uid }: Stream): Promise<SessionStatus[]> {
+    return await Promise.all(
+      [this.prod, this.cons].map(({ client }) => client.call("status", { uid: uid.reveal() })),
+    );
+  }
+
+  /** Files of sessions, and processes that run in their folders. */
+  async left(): Promise<string[]> {
+    const found = await Promise.all([this.prod, this.cons].map(async ({ gateway }) => {
+      const files = assertOk(await run(["find", gateway.stateDir, "-path", "*/sessions/*"])).out;
+      return [...files.split("\n"), ...await processesBelow(gateway.stateDir)];
+    }));
+    return found.flat().filter(Boolean);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.prod, this.cons].map(async ({ gateway, client }) => {
+      client.close();
+      await gateway[Symbol.asyncDispose]();
+    }));
+  }
+}
+
+/** Command lines of the processes whose working directory is in this folder: proxies, and their workers. */
+export async function processesBelow(folder: string): Promise<string[]> {
+  const script =
+    'for p in /proc/[0-9]*; do case "$(readlink "$p/cwd")" in "$0"/*) tr "\\0" " " < "$p/cmdline"; echo "${p#/proc/}";; esac; done; :';
+  const { out } = await run(["sh", "-c", script, folder]);
+  return out.split("\n").filter(Boolean);
+}

@@ -1,0 +1,149 @@
+// Every data server type, with the real proxies: what a session of it does for its applications, and
+// what it leaves.
+import { assert, assertEquals } from "@std/assert";
+import { TYPE_NAMES } from "../lib/s2ds/types.ts";
+import {
+  dial,
+  EchoServer,
+  EofServer,
+  NamedServer,
+  readAll,
+  readExactly,
+  writeAll,
+} from "./echo.ts";
+import { Engine, whyNoEngine } from "./engine.ts";
+import { eventually, leftOutIf } from "./harness.ts";
+import { Pair, type Stream } from "./pair.ts";
+
+const IN_CONTAINERS = ["Haproxy", "Nginx", "Stunnel", "DockerSock"];
+const TYPES = TYPE_NAMES.filter((type) => type !== "Mock");
+const { ignore, because } = leftOutIf(whyNoEngine());
+
+/** One engine for all these tests: both gateways of a pair are on it. */
+let engine: Engine | undefined;
+async function pairOf(type: string): Promise<Pair> {
+  const flags = ["--drain-timeout=20"];
+  if (IN_CONTAINERS.includes(type)) flags.push(`--docker-socket=${engine?.socket}`);
+  return await Pair.start(type, ...flags);
+}
+
+Deno.test.beforeAll(async () => {
+  if (ignore) return;
+  engine = await Engine.start();
+  await engine.images();
+});
+Deno.test.afterAll(async () => {
+  await engine?.[Symbol.asyncDispose]();
+});
+
+for (const type of TYPES) {
+  Deno.test({
+    name:
+      `${type}: two sessions at once, exact both ways, half-closed, moved, drained, gone${because}`,
+    ignore,
+    async fn() {
+      await using one = new EchoServer();
+      await using other = new EofServer();
+      await using third = new NamedServer("third");
+      await using pair = await pairOf(type);
+      const [a, b] = await Promise.all([
+        pair.connect(one.endpoint, 2),
+        pair.connect(other.endpoint, 2),
+      ]);
+      await Promise.all([
+        ...a.cons.map((listener) => exactBothWays(listener)),
+        ...b.cons.map((listener) => halfClosed(listener)),
+      ]);
+
+      using established = await dial(a.cons[0] as string);
+      await says(established, "before");
+      await pair.update(a, third.endpoint);
+      assertEquals(await read(a.cons[0] as string), "third");
+      assertEquals(await read(a.cons[1] as string), "third");
+      await says(established, "after");
+      // The other session is not touched.
+      await halfClosed(b.cons[1] as string);
+
+      const released = pair.release(a);
+      await eventually("no new connections", async () => !await accepts(a.cons[0] as string));
+      await says(established, "while draining");
+      established.close();
+      await released;
+      await halfClosed(b.cons[0] as string);
+      await pair.release(b);
+      await assertNothingLeft(pair, [a, b]);
+    },
+  });
+}
+
+Deno.test({
+  name: `every type: a connection that idles 90 s goes on${because}`,
+  ignore,
+  async fn() {
+    await using echo = new EchoServer();
+    await using stack = new AsyncDisposableStack();
+    const pairs = await Promise.all(TYPES.map(async (type) => stack.use(await pairOf(type))));
+    const streams = await Promise.all(pairs.map((pair) => pair.connect(echo.endpoint)));
+    const conns = await Promise.all(streams.map(({ cons }) => dial(cons[0] as string)));
+    for (const conn of conns) await says(stack.use(conn), "before");
+    // Time is what this is about: the reference cuts after 50 s.
+    await new Promise((resolve) => setTimeout(resolve, 90_000));
+    for (const [i, conn] of conns.entries()) {
+      await says(conn, "after").catch((error) => {
+        throw new Error(`${TYPES[i]}: ${error.message}`);
+      });
+    }
+  },
+});
+
+/** Nothing of the sessions: no file, no process, no container, no listener. */
+async function assertNothingLeft(pair: Pair, streams: Stream[]): Promise<void> {
+  assertEquals(await pair.left(), []);
+  assertEquals(await engine?.containers(), []);
+  for (const { prod, cons } of streams) {
+    for (const at of [...prod, ...cons]) assert(!await accepts(at), `${at} still accepts`);
+  }
+}
+
+/** What is sent is what comes back, both ways at full speed. */
+async function exactBothWays(listener: string): Promise<void> {
+  using conn = await dial(listener);
+  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
+  const rounds = 64;
+  const writing = (async () => {
+    for (let i = 0; i < rounds; i++) await writeAll(conn, bytes);
+    await conn.closeWrite();
+  })();
+  for (let i = 0; i < rounds; i++) assertEquals(await readExactly(conn, bytes.length), bytes);
+  await writing;
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+}
+
+/** The application answers after our EOF: it must arrive, and must not end the other direction. */
+async function halfClosed(listener: string): Promise<void> {
+  using conn = await dial(listener);
+  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
+  for (let i = 0; i < 32; i++) await writeAll(conn, bytes);
+  await conn.closeWrite();
+  assertEquals(new TextDecoder().decode(await readAll(conn)), `${32 << 16} bytes`);
+}
+
+async function says(conn: Deno.Conn, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  await writeAll(conn, bytes);
+  assertEquals(new TextDecoder().decode(await readExactly(conn, bytes.length)), text);
+}
+
+async function read(listener: string): Promise<string> {
+  using conn = await dial(listener);
+  return new TextDecoder().decode(await readAll(conn));
+}
+
+async function accepts(listener: string): Promise<boolean> {
+  try {
+    (await dial(listener)).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
