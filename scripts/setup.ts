@@ -24,6 +24,10 @@ const NEEDED: Needed[] = [
   { package: "python3-protobuf", file: "/usr/lib/python3/dist-packages/google/protobuf" },
   { package: "python3-zmq", file: "/usr/lib/python3/dist-packages/zmq" },
   { package: "ruby", file: "/usr/bin/ruby" },
+  { package: "stunnel4", file: "/usr/bin/stunnel4" },
+  { package: "socat", file: "/usr/bin/socat" },
+  { package: "docker.io", file: "/usr/sbin/dockerd" },
+  { package: "podman", file: "/usr/bin/podman" },
 ];
 
 /** Debian packages that are not here. */

@@ -74,7 +74,8 @@ export class Pair implements AsyncDisposable {
   async left(): Promise<string[]> {
     const found = await Promise.all([this.prod, this.cons].map(async ({ gateway }) => {
       const files = assertOk(await run(["find", gateway.stateDir, "-path", "*/sessions/*"])).out;
-      return [...files.split("\n"), ...await processesBelow(gateway.stateDir)];
+      const pids = await pidsBelow(gateway.stateDir);
+      return [...files.split("\n"), ...pids.map((pid) => `process ${pid}`)];
     }));
     return found.flat().filter(Boolean);
   }
@@ -87,10 +88,10 @@ export class Pair implements AsyncDisposable {
   }
 }
 
-/** Command lines of the processes whose working directory is in this folder: proxies, and their workers. */
-export async function processesBelow(folder: string): Promise<string[]> {
+/** Ids of the processes whose working directory is in this folder: proxies, and their workers. */
+export async function pidsBelow(folder: string): Promise<number[]> {
   const script =
-    'for p in /proc/[0-9]*; do case "$(readlink "$p/cwd")" in "$0"/*) tr "\\0" " " < "$p/cmdline"; echo "${p#/proc/}";; esac; done; :';
+    'for p in /proc/[0-9]*; do case "$(readlink "$p/cwd")" in "$0"/*) echo "${p#/proc/}";; esac; done; :';
   const { out } = await run(["sh", "-c", script, folder]);
-  return out.split("\n").filter(Boolean);
+  return out.split("\n").filter(Boolean).map(Number).sort((a, b) => a - b);
 }

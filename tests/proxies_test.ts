@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { TYPE_NAMES } from "../lib/s2ds/types.ts";
 import {
   dial,
+  echoes,
   EchoServer,
   EofServer,
   NamedServer,
@@ -11,7 +12,7 @@ import {
   readExactly,
   writeAll,
 } from "./echo.ts";
-import { Engine, whyNoEngine } from "./engine.ts";
+import { Engine, Podman, whyNoEngine, whyNoPodman } from "./engine.ts";
 import { eventually, leftOutIf } from "./harness.ts";
 import { Pair, type Stream } from "./pair.ts";
 
@@ -72,6 +73,41 @@ for (const type of TYPES) {
       await halfClosed(b.cons[0] as string);
       await pair.release(b);
       await assertNothingLeft(pair, [a, b]);
+    },
+  });
+}
+
+{
+  const { ignore, because } = leftOutIf(whyNoPodman());
+  Deno.test({
+    name:
+      `podman's Docker-compatible socket: the same, and a container that ends is started again${because}`,
+    ignore,
+    async fn() {
+      await using podman = await Podman.start();
+      await podman.images();
+      await using echo = new EchoServer();
+      await using eof = new EofServer();
+      for (const type of ["Haproxy", "Nginx", "Stunnel"]) {
+        await using pair = await Pair.start(type, `--docker-socket=${podman.socket}`);
+        const stream = await pair.connect(echo.endpoint, 2);
+        await Promise.all(stream.cons.map(exactBothWays));
+        const [name] = await podman.containers();
+        // Podman's own kill waits for a container that runs again at once.
+        const { out } = await podman.docker("inspect", "-f", "{{.State.Pid}}", name as string);
+        Deno.kill(Number(out), "SIGKILL");
+        await eventually(
+          `${type} says so`,
+          async () =>
+            (await pair.status(stream)).some(({ reason }) => /recovered; .*ended/.test(reason)),
+        );
+        await eventually(`${type} serves again`, () => echoes(stream.cons[0] as string));
+        await pair.update(stream, eof.endpoint);
+        await Promise.all(stream.cons.map(halfClosed));
+        await pair.release(stream);
+        assertEquals(await pair.left(), []);
+        assertEquals(await podman.containers(), []);
+      }
     },
   });
 }

@@ -194,29 +194,26 @@ export class DockerEngine {
   }
 
   /**
-   * Calls back for each line that a container writes from this call on, until aborted; comes back
-   * once the engine is listening.
+   * Calls back for each line that a container writes from this call on, until aborted or until the
+   * container ends.
    */
-  async followLogs(
-    id: string,
-    onLine: (line: LogLine) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const answer = await this.#open(`give the logs of container ${quote(id)}`, {
+  followLogs(id: string, onLine: (line: LogLine) => void, signal: AbortSignal): void {
+    this.#open(`give the logs of container ${quote(id)}`, {
       method: "GET",
       path: ["containers", id, "logs"],
       query: {
         stdout: true,
         stderr: true,
         follow: true,
-        // Not `tail: 0`: the engine sends its head before it looks where the log ends.
+        // So that no line is missed, whenever the engine gets to it; podman begins its answer only
+        // with the first line.
         since: (Date.now() / 1000).toFixed(3),
       },
+      headMs: Infinity,
       bodyMs: Infinity,
       signal,
-    });
-    readLogs(answer.body, onLine).catch(() => {
-      // The container ended, or nobody waits any more.
+    }).then(({ body }) => readLogs(body, onLine)).catch(() => {
+      // Nobody waits any more, or the container is gone, which its events tell.
     });
   }
 

@@ -3,7 +3,12 @@
  * own restart.
  * @module
  */
-import { type Container, type ContainerSpec, DockerEngine } from "../../docker/engine.ts";
+import {
+  type Container,
+  type ContainerSpec,
+  DockerEngine,
+  DockerError,
+} from "../../docker/engine.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { written } from "./files.ts";
@@ -43,8 +48,8 @@ interface Kept {
   id: string;
   /** Set while it is being brought back. */
   down: boolean;
-  /** Set once it is to be brought back no more. */
-  ending: boolean;
+  /** Set once it is to be brought back no more; resolved when it ends. */
+  ending?: PromiseWithResolvers<void>;
 }
 
 /** Runs each session's proxy in a container of its own. */
@@ -53,6 +58,8 @@ export class Containers implements Runner {
   readonly #events: RunnerEvents;
   readonly #engine: DockerEngine;
   readonly #all = new Map<string, Kept>();
+  /** Released while the engine was away: removed when it is back. */
+  readonly #left = new Set<string>();
   readonly #over = new AbortController();
   #gateway = "";
   #image = "";
@@ -106,7 +113,7 @@ export class Containers implements Runner {
 
   async run(job: Job, command: string[]): Promise<void> {
     const id = await this.#launch(job, command);
-    this.#all.set(job.session, { job, command, id, down: false, ending: false });
+    this.#all.set(job.session, { job, command, id, down: false });
   }
 
   async signal(job: Job, signal: Deno.Signal): Promise<void> {
@@ -119,8 +126,9 @@ export class Containers implements Runner {
     return (await this.#engine.logText(kept.id, 200)).split("\n").filter(Boolean);
   }
 
-  async follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
-    await this.#engine.followLogs(this.#idOf(job), ({ text }) => onLine(text), signal);
+  follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+    this.#engine.followLogs(this.#idOf(job), ({ text }) => onLine(text), signal);
+    return Promise.resolve();
   }
 
   async end(
@@ -131,18 +139,21 @@ export class Containers implements Runner {
   ): Promise<void> {
     const kept = this.#all.get(job.session);
     if (!kept) return;
-    kept.ending = true;
+    kept.ending = Promise.withResolvers();
     try {
       if (drainMs > 0 && !hurry.aborted && !kept.down) {
         const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
-        const ended = this.#engine.wait(kept.id, enough);
-        drain().catch((error) => this.#events.onLog("warn", `${job.id}: ${messageOf(error)}`));
-        // Either it has ended by itself, or the time is over; both are fine.
-        await ended.catch(() => {});
+        enough.addEventListener("abort", () => kept.ending?.resolve(), { once: true });
+        drain().catch((error) => {
+          this.#events.onLog("warn", `session ${job.id}: ${messageOf(error)}`);
+          kept.ending?.resolve();
+        });
+        await kept.ending.promise;
       }
     } finally {
       this.#all.delete(job.session);
-      await this.#engine.remove(kept.id, { force: true });
+      this.#left.add(kept.id);
+      await this.#removeLeft();
     }
   }
 
@@ -171,12 +182,22 @@ export class Containers implements Runner {
     const { onLog } = this.#events;
     onLog("info", `image ${this.#image} is not on this engine; pulling it`);
     let last = 0;
-    await this.#engine.pull(this.#image, (line) => {
-      // Progress comes many times a second.
-      if (Date.now() - last < 1_000) return;
-      last = Date.now();
-      onLog("info", `pulling ${this.#image}: ${line}`);
-    });
+    try {
+      await this.#engine.pull(this.#image, (line) => {
+        // Progress comes many times a second.
+        if (Date.now() - last < 1_000) return;
+        last = Date.now();
+        onLog("info", `pulling ${this.#image}: ${line}`);
+      });
+    } catch (error) {
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${
+          messageOf(error)
+        }; load the image, make one with scripts/images.sh, or name another with --image`,
+        { cause: error },
+      );
+    }
     onLog("info", `image ${this.#image} is here`);
   }
 
@@ -294,7 +315,8 @@ export class Containers implements Runner {
         wait = FIRST_RETRY_MS;
         for await (const { Action, Actor } of events) {
           const kept = [...this.#all.values()].find(({ id }) => id === Actor.ID);
-          if (kept && !kept.ending) this.#see(kept, Action, Actor.Attributes);
+          if (kept?.ending && Action === "die") kept.ending.resolve();
+          else if (kept && !kept.ending) this.#see(kept, Action, Actor.Attributes);
         }
         throw new Error("it ended its events");
       } catch (error) {
@@ -314,21 +336,29 @@ export class Containers implements Runner {
     } else if (action === "die") {
       this.#down(
         kept,
-        `${proxy.name} ended with exit code ${attributes.exitCode}; the engine starts it again`,
+        `${proxy.name} ended with exit code ${attributes.exitCode}; it is being started again`,
       );
+      // The engine restarts what ends by itself, and takes this call for done; but what was killed or
+      // stopped through its API it leaves.
+      this.#engine.start(kept.id).catch((error) => this.#down(kept, messageOf(error)));
     } else if (action === "start") {
       this.#up(kept);
-    } else if (action === "stop") {
-      // Stopped by hand: the engine does not start such a container again.
-      this.#engine.start(kept.id).catch((error) => this.#down(kept, messageOf(error)));
     } else if (action === "destroy") {
       this.#down(kept, "the container was removed; it is made anew");
       this.#remake(kept);
     }
   }
 
+  async #removeLeft(): Promise<void> {
+    await Promise.all([...this.#left].map(async (id) => {
+      await this.#engine.remove(id, { force: true });
+      this.#left.delete(id);
+    }));
+  }
+
   /** After the engine was away: what is there runs or is started, what is not is made anew. */
   async #reconcile(): Promise<void> {
+    await this.#removeLeft();
     await Promise.all([...this.#all.values()].map(async (kept) => {
       if (kept.ending) return;
       const found: Container | undefined = await this.#engine.inspect(kept.id);
@@ -374,8 +404,10 @@ function nameOf(type: string, { id }: Job): string {
   return `scistream-${type.toLowerCase()}-${id}`;
 }
 
+/** The name is taken. Podman 4.3 says so with status 500. */
 function isConflict(error: unknown): boolean {
-  return (error as { httpStatus?: number }).httpStatus === 409;
+  return error instanceof DockerError &&
+    (error.httpStatus === 409 || /name ".*" is already in use/.test(error.message));
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

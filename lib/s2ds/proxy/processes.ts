@@ -120,7 +120,9 @@ export class Processes implements Runner {
     const { child } = supervised;
     if (child && drainMs > 0 && !hurry.aborted) {
       const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
-      drain().catch((error) => this.#events.onLog("warn", `${job.id}: ${messageOf(error)}`));
+      drain().catch((error) =>
+        this.#events.onLog("warn", `session ${job.id}: ${messageOf(error)}`)
+      );
       await Promise.race([child.status, aborted(enough)]);
     }
     if (child) {

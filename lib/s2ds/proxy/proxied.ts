@@ -146,12 +146,18 @@ export class Proxied implements DataServer {
       const file = this.proxy.config(plan);
       await this.#check(job, file);
       place(job.folder, file);
-      held.channels = channels;
-      await this.#running(
-        held,
-        AbortSignal.timeout(RELOAD_MS),
-        (running) => this.proxy.reload(running, plan),
-      );
+      try {
+        await this.#running(
+          held,
+          AbortSignal.timeout(RELOAD_MS),
+          (running) => this.proxy.reload(running, plan),
+        );
+        held.channels = channels;
+      } catch (error) {
+        // So that a restart does not bring what the caller was told had failed.
+        place(job.folder, this.proxy.config(this.#plan(held, held.channels)));
+        throw error;
+      }
     });
     held.turn = change.catch(() => {});
     await change;
