@@ -46,3 +46,7 @@ export {
 } from "./lib/s2uc/requests.ts";
 export { type Certificate, type CertificateOptions, makeCertificate } from "./lib/certificate.ts";
 export { type S2cs, type S2csOptions, startS2cs } from "./lib/s2cs/server.ts";
+export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";
+export type { ProxySettings } from "./lib/s2ds/proxy/proxied.ts";
+export type { Limits } from "./lib/s2ds/proxy/proxy.ts";
+export type { StunnelCiphers } from "./lib/s2ds/stunnel.ts";

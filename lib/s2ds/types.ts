@@ -20,6 +20,7 @@ export interface DataServerSettings extends ProxySettings {
   dockerSocket: string;
   /** Container image; the type's own if not given. */
   image?: string;
+  /** What stunnel encrypts with. */
   stunnelCiphers: StunnelCiphers;
 }
 

@@ -36,6 +36,7 @@ const LONGEST_FOLDER = 107 - "/run/api".length - FOLDER_DIGITS - "/".length;
 export interface ProxySettings {
   /** Folder for sessions' folders, instead of the gateway's own. */
   proxyDir?: string;
+  /** What one session's proxy may use. */
   limits: Limits;
 }
 
