@@ -19,7 +19,13 @@ export const nginx: Proxy = {
 
   config: ({ channels, paths, limits }) => ({
     name: "nginx.conf",
-    text: render(template, { channels, ...limits, pid: `${paths.run}/pid` }),
+    text: render(template, {
+      channels,
+      threads: limits.threads,
+      // A connection has two buffers of a megabyte; the rest is for nginx itself.
+      connections: Math.min(limits.connections, Math.floor(limits.memory * 0.375)),
+      pid: `${paths.run}/pid`,
+    }),
   }),
   command: (file) => ["nginx", "-e", "stderr", "-c", file],
   // It creates the pid file too, but leaves it empty.

@@ -13,6 +13,8 @@ import { render } from "./proxy/render.ts";
 export type StunnelCiphers = "default" | "null";
 
 const KEY_FILE = "stunnel.key";
+/** How it answers SIGUSR2. */
+const LISTED = /Listed (\d+) active connection/;
 /** stunnel(8), PSKsecrets: at least 16 bytes. */
 const SHORTEST_KEY = 16;
 
@@ -51,6 +53,11 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
         if (refused) throw new ScistreamError("CONN_ERROR", `stunnel did not reload: ${refused}`);
         return lines.some((line) => line.includes("Configuration successful")) ? "done" : "wait";
       });
+      // It says so before it closes its listeners and opens them again; it takes one signal at a time.
+      await running.signalUntil(
+        "SIGUSR2",
+        (lines) => lines.some((line) => LISTED.test(line)) ? "done" : "wait",
+      );
     },
 
     // stunnel has no way to wind up: it is given a configuration that listens on none of the
@@ -61,10 +68,11 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
       await this.reload(running, plan);
       await running.signalUntil("SIGUSR2", (lines) => {
         const last = lines.findLast((line) =>
-          /Listed \d+ active|Connection (closed|reset)/.test(line)
+          LISTED.test(line) || /Connection (closed|reset)/.test(line)
         );
-        if (last?.includes("Listed 0 active")) return "done";
-        return last?.includes("Connection ") ? "again" : "wait";
+        if (!last) return "wait";
+        const active = LISTED.exec(last)?.[1];
+        return active === "0" ? "done" : active ? "wait" : "again";
       });
       await running.signal("SIGTERM");
     },

@@ -11,6 +11,7 @@ import {
 } from "../../docker/engine.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
+import { containerName, containerSpec, LABELS, RUN } from "./container_spec.ts";
 import { written } from "./files.ts";
 import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
@@ -19,18 +20,6 @@ import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
 const PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
-/** Where a container finds the folder that it writes to. */
-const RUN = "/run/scistream";
-/** Of `nobody`, for a control server that is root: a container never needs to be. */
-const NOBODY = 65534;
-
-/** Labels of our containers. The session's is the uid's hash: the uid is a secret. */
-export const LABELS = {
-  gateway: "org.scistream.gateway",
-  session: "org.scistream.session",
-  type: "org.scistream.type",
-} as const;
-
 /** Where containers come from. */
 export interface ContainerSettings {
   /** The data server type, which containers are named and labelled after. */
@@ -96,7 +85,9 @@ export class Containers implements Runner {
   async check(job: Job, command: string[]): Promise<void> {
     const spec = this.#spec(job, command);
     spec.HostConfig.RestartPolicy = { Name: "no" };
-    const name = `${nameOf(this.#settings.type, job)}-check-${crypto.randomUUID().slice(0, 8)}`;
+    const name = `${containerName(this.#settings.type, job)}-check-${
+      crypto.randomUUID().slice(0, 8)
+    }`;
     const id = await this.#engine.create(name, spec);
     try {
       await this.#engine.start(id);
@@ -205,7 +196,10 @@ export class Containers implements Runner {
   async #launch(job: Job, command: string[]): Promise<string> {
     const run = `${job.folder}/run`;
     await Deno.remove(`${run}/pid`).catch(() => {});
-    const id = await this.#create(nameOf(this.#settings.type, job), this.#spec(job, command));
+    const id = await this.#create(
+      containerName(this.#settings.type, job),
+      this.#spec(job, command),
+    );
     const stop = new AbortController();
     try {
       const patience = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
@@ -254,51 +248,13 @@ export class Containers implements Runner {
   }
 
   #spec(job: Job, command: string[]): ContainerSpec {
-    const { proxy, limits, folder } = job;
-    const memory = limits.memory * (1 << 20);
-    return {
-      Image: this.#image,
-      Cmd: command,
-      User: this.#userOf(folder),
-      Labels: {
-        ...this.#mine,
-        [LABELS.session]: job.session,
-        [LABELS.type]: this.#settings.type,
-      },
-      // Sent by end(), it also tells the engine not to restart what ends after it.
-      StopSignal: proxy.stopSignal,
-      Tty: false,
-      HostConfig: {
-        NetworkMode: "host",
-        ReadonlyRootfs: true,
-        Mounts: [
-          { Type: "bind", Source: folder, Target: proxy.configFolder, ReadOnly: true },
-          { Type: "bind", Source: `${folder}/run`, Target: RUN, ReadOnly: false },
-        ],
-        Tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=1m" },
-        CapDrop: ["ALL"],
-        SecurityOpt: ["no-new-privileges"],
-        Memory: memory,
-        MemorySwap: memory,
-        PidsLimit: proxy.mostTasks,
-        LogConfig: { Type: "json-file", Config: { "max-size": "1m", "max-file": "2" } },
-        RestartPolicy: { Name: "always" },
-      },
-    };
-  }
-
-  /** Whoever owns the session's files; they are given to nobody where that would be root. */
-  #userOf(folder: string): string {
-    const { uid, gid } = Deno.statSync(folder);
-    if (this.#rootless) return "0:0";
-    if (uid !== 0) return `${uid}:${gid}`;
-    for (const path of [folder, `${folder}/run`, `${folder}/next`]) {
-      Deno.chownSync(path, NOBODY, NOBODY);
-      for (const { name, isFile } of Deno.readDirSync(path)) {
-        if (isFile) Deno.chownSync(`${path}/${name}`, NOBODY, NOBODY);
-      }
-    }
-    return `${NOBODY}:${NOBODY}`;
+    return containerSpec(job, {
+      command,
+      type: this.#settings.type,
+      image: this.#image,
+      gateway: this.#gateway,
+      rootless: this.#rootless,
+    });
   }
 
   /** Watches the engine's events for as long as this lives. */
@@ -398,10 +354,6 @@ export class Containers implements Runner {
   async #gist(id: string, job: Job): Promise<string> {
     return gist((await this.#engine.logText(id, 20)).split("\n"), job);
   }
-}
-
-function nameOf(type: string, { id }: Job): string {
-  return `scistream-${type.toLowerCase()}-${id}`;
 }
 
 /** The name is taken. Podman 4.3 says so with status 500. */

@@ -13,6 +13,7 @@ import {
   type Opening,
 } from "../data_server.ts";
 import { probePorts } from "../probe.ts";
+import { gist } from "./gist.ts";
 import type {
   Channel,
   ConfigFile,
@@ -246,7 +247,10 @@ export class Proxied implements DataServer {
         const lines: string[] = [];
         const late = () =>
           done.reject(
-            new ScistreamError("CONN_ERROR", `${name} does not answer ${each}; see its log`),
+            new ScistreamError(
+              "CONN_ERROR",
+              `${name} does not answer ${each}; ${gist(lines, job)}`,
+            ),
           );
         signal.addEventListener("abort", late, { once: true });
         const onLine = (line: string) => {
