@@ -6,12 +6,14 @@ import { Endpoint } from "../lib/protocol/endpoint.ts";
 
 /** An application that accepts until disposed. */
 abstract class Server implements AsyncDisposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #listener: Deno.TcpListener;
   readonly #serving: Promise<void>;
   readonly #open = new Set<Deno.Conn>();
-  readonly endpoint = new Endpoint("127.0.0.1", this.#listener.addr.port);
+  readonly endpoint: Endpoint;
 
-  constructor() {
+  constructor(host = "127.0.0.1") {
+    this.#listener = Deno.listen({ hostname: host, port: 0 });
+    this.endpoint = new Endpoint(host, this.#listener.addr.port);
     this.#serving = this.#serve();
   }
 

@@ -22,8 +22,8 @@ const { ignore, because } = leftOutIf(whyNoEngine());
 
 /** One engine for all these tests: both gateways of a pair are on it. */
 let engine: Engine | undefined;
-async function pairOf(type: string): Promise<Pair> {
-  const flags = ["--drain-timeout=20"];
+async function pairOf(type: string, ...more: string[]): Promise<Pair> {
+  const flags = ["--drain-timeout=20", ...more];
   if (IN_CONTAINERS.includes(type)) flags.push(`--docker-socket=${engine?.socket}`);
   return await Pair.start(type, ...flags);
 }
@@ -76,6 +76,24 @@ for (const type of TYPES) {
     },
   });
 }
+
+Deno.test({
+  name: `every type: IPv6 between the gateways and to the application${because}`,
+  ignore,
+  async fn() {
+    await using echo = new EchoServer("::1");
+    await Promise.all(TYPES.map(async (type) => {
+      await using pair = await pairOf(type, "--wan-ip=::1");
+      const stream = await pair.connect(echo.endpoint);
+      assertMatch(stream.prod[0] as string, /^\[::1\]:\d+$/);
+      await exactBothWays(stream.cons[0] as string);
+      const other = new EofServer("::1");
+      await pair.update(stream, other.endpoint);
+      await halfClosed(stream.cons[0] as string);
+      await other[Symbol.asyncDispose]();
+    }));
+  },
+});
 
 Deno.test({
   name: `a container may do what it must, and its name and labels tell no secret${because}`,

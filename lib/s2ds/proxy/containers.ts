@@ -15,6 +15,7 @@ import { containerName, containerSpec, LABELS, RUN } from "./container_spec.ts";
 import { written } from "./files.ts";
 import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
+import { pause } from "./wait.ts";
 
 /** A container may take this long to listen, and a check to end. */
 const PATIENCE_MS = 30_000;
@@ -281,7 +282,7 @@ export class Containers implements Runner {
         for (const kept of this.#all.values()) this.#down(kept, reason);
         if (wait === FIRST_RETRY_MS) this.#events.onLog("error", reason);
       }
-      await sleep(wait, signal);
+      await pause(wait, signal);
     }
   }
 
@@ -334,7 +335,7 @@ export class Containers implements Runner {
         return this.#up(kept);
       } catch (error) {
         this.#down(kept, `${messageOf(error)}; next try within ${wait} ms`);
-        await sleep(wait, this.#over.signal);
+        await pause(wait, this.#over.signal);
       }
     }
   }
@@ -360,9 +361,4 @@ export class Containers implements Runner {
 function isConflict(error: unknown): boolean {
   return error instanceof DockerError &&
     (error.httpStatus === 409 || /name ".*" is already in use/.test(error.message));
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  const over = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
-  return new Promise((resolve) => over.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -6,6 +6,7 @@ import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { followLines, lastLines, sizeOf, written } from "./files.ts";
 import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
+import { aborted, pause } from "./wait.ts";
 
 /** A proxy may take this long to listen, and a checker to check. */
 const PATIENCE_MS = 15_000;
@@ -204,7 +205,7 @@ export class Processes implements Runner {
       } catch (error) {
         reason = messageOf(error);
         this.#events.onDown(job, `${reason}; next try within ${wait} ms`);
-        await sleep(wait * (0.5 + Math.random() / 2), over.signal);
+        await pause(wait, over.signal);
       }
     }
   }
@@ -242,15 +243,4 @@ function killGroup(pid: number): void {
   } catch {
     // Nobody is left.
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return aborted(AbortSignal.any([signal, AbortSignal.timeout(ms)]));
 }

@@ -1,0 +1,18 @@
+/**
+ * Waiting that can be given up.
+ * @module
+ */
+
+/** Resolves once the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Resolves after a part of the time, at least half of it, so that not all try again at once; or when aborted. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const some = ms * (0.5 + Math.random() / 2);
+  return aborted(AbortSignal.any([signal, AbortSignal.timeout(some)]));
+}
