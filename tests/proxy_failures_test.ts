@@ -5,7 +5,7 @@ import { ScistreamError } from "../lib/protocol/errors.ts";
 import { releaseSession } from "../lib/s2uc/requests.ts";
 import { dial, echoes, EchoServer, readExactly, writeAll } from "./echo.ts";
 import { Engine, whyNoEngine } from "./engine.ts";
-import { eventually, leftOutIf, run, scistream } from "./harness.ts";
+import { eventually, leftOutIf, run, SCISTREAM, scistream } from "./harness.ts";
 import { Pair, pidsBelow, type Stream } from "./pair.ts";
 
 const IN_CONTAINERS = ["Haproxy", "Nginx", "Stunnel"];
@@ -194,6 +194,29 @@ Deno.test("an engine that is not there, and a proxy that is not installed", asyn
   });
   assertEquals(tcp.code, 2);
   assertMatch(tcp.err, /tcp:\/\/10\.0\.0\.1:2376/);
+});
+
+Deno.test({
+  name: `a socket that may not be used is told apart from one that is not there${because}`,
+  ignore,
+  async fn() {
+    await using pair = await Pair.start("Mock");
+    const socket = `${pair.prod.gateway.folder.path}/docker.sock`;
+    using _listener = Deno.listen({ transport: "unix", path: socket });
+    await Deno.chmod(socket, 0o600);
+    await Deno.chown(socket, 65534, 65534);
+    const ended = await run([
+      // Root, but without the right to pass by what permissions say.
+      ...["setpriv", "--bounding-set=-all", "--inh-caps=-all", ...SCISTREAM, "s2cs"],
+      ...["--type=Haproxy", `--docker-socket=${socket}`, "--ssl=False", "--port=0"],
+      `--state-dir=${pair.prod.gateway.folder.path}/other`,
+    ]);
+    assertEquals(ended.code, 3);
+    assertMatch(
+      ended.err,
+      /no permission to use .*docker\.sock.*as a member of the socket's group/,
+    );
+  },
 });
 
 Deno.test({

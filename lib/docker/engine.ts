@@ -36,8 +36,9 @@ const MAX_LOG_BYTES = 1 << 20;
  * Every call fails with a {@linkcode DockerError}, or with its signal's reason. Calls that name a
  * container take its id or its name.
  *
- * Podman 4.3 differs like this, and is met where "here" is said:
- * - TODO
+ * Podman 4.3 differs so: a name that is taken is status 500 and not 409; a followed log has no head
+ * before its first line; events are `died` and `remove`; `kill` waits for a container that its policy
+ * restarts; frames are cut at 8 KiB.
  */
 export class DockerEngine {
   readonly #transport: Transport;
@@ -317,7 +318,11 @@ export class DockerEngine {
   /** An answer of 2xx or one of `also`, its body still to come. */
   async #open(what: string, ask: Ask, also: number[] = []): Promise<Answer> {
     const path = [`v${await this.version()}`, ...ask.path];
-    const answer = await this.#transport.open(what, { ...ask, path });
+    const answer = await this.#transport.open(what, { ...ask, path }).catch((error) => {
+      // Whoever answers next may be another engine.
+      if (error instanceof DockerError) this.#version = undefined;
+      throw error;
+    });
     if (Math.floor(answer.status / 100) === 2 || also.includes(answer.status)) return answer;
     const message = errorMessage(await this.#transport.whole(answer.body, what));
     throw refused(what, answer.status, message);

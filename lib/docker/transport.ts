@@ -10,6 +10,8 @@ import { BadResponse, type Head, ResponseDecoder } from "./http.ts";
 /** Longest body that is taken as a whole: `docker inspect` of thousands of containers is shorter. */
 export const MAX_BODY_BYTES = 16 << 20;
 const READ_BYTES = 64 << 10;
+/** setTimeout takes a longer time for none at all. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A request. What it says is encoded here, so it may hold anything. */
 export interface Ask {
@@ -108,12 +110,15 @@ export class Transport {
     const limit = (ms: number, late: string) => {
       clearTimeout(timer);
       if (ms === Infinity) return;
-      timer = setTimeout(() => close(this.#lost(`${late} within ${ms / 1000} s (${what})`)), ms);
+      const lost = () => close(this.#lost(`${late} within ${ms / 1000} s (${what})`));
+      timer = setTimeout(lost, Math.min(ms, LONGEST_TIMER_MS));
     };
     if (ask.signal?.aborted) onAbort();
     limit(ask.headMs ?? this.#patienceMs, "did not answer");
     // Beside reading: an engine may answer, and close, before it has read a large body.
-    const sent = send(conn, request).catch(() => {});
+    // Nobody waits for it: a write to a peer that does not read outlives the close (Deno 2.9.3). That it
+    // failed is seen by reading, for then the engine is gone.
+    send(conn, request).catch(() => {});
     try {
       const decoder = new ResponseDecoder();
       for (;;) {
@@ -138,7 +143,6 @@ export class Transport {
       clearTimeout(timer);
       ask.signal?.removeEventListener("abort", onAbort);
       close(undefined);
-      await sent;
     }
   }
 
