@@ -27,12 +27,18 @@ const COMMAND_LINES: [string[], RegExp][] = [
   [["s2cs", "--port_range", "x"], /--port-range: first port of port range "x"/],
   [
     ["s2cs", "--type", "Nope"],
-    /\[BAD_FORMAT\] data server type "Nope" is unknown; choose one of S2DS, Mock/,
+    /\[BAD_FORMAT\] data server type "Nope" is unknown; choose one of S2DS, Haproxy, .*, Mock/,
   ],
   [
-    ["s2cs", "--type", "haproxy"],
-    /\[NOT_IMPLEMENTED\] data server type Haproxy is not built in yet/,
+    ["s2cs", "--type", "janus"],
+    /\[NOT_IMPLEMENTED\] data server type Janus is not built in yet/,
   ],
+  [["s2cs", "--stunnel-ciphers", "NULL"], /--stunnel-ciphers: "NULL" is neither default nor null/],
+  [
+    ["s2cs", "--ssl=False", "--docker-socket", "tcp://h:1"],
+    /NOT_IMPLEMENTED\] --docker-socket is "tcp:\/\/h:1"/,
+  ],
+  [["s2cs", "--proxy-memory", "1"], /--proxy-memory: "1" is not a whole number from 64/],
   [["s2cs", "--ssl", "maybe"], /unexpected argument "maybe"/],
   [["s2cs", "--ssl=maybe"], /--ssl: "maybe" is neither True nor False/],
   [
