@@ -35,7 +35,10 @@ export async function followLines(
   let pending = "";
   const read = async () => {
     // A log that grew too long has been emptied.
-    if (at > sizeOf(path)) at = await file.seek(0, Deno.SeekMode.Start);
+    if (at > sizeOf(path)) {
+      at = await file.seek(0, Deno.SeekMode.Start);
+      pending = "";
+    }
     for (let n; (n = await file.read(chunk)) !== null; at += n) {
       const parts = (pending + decoder.decode(chunk.subarray(0, n), { stream: true })).split("\n");
       pending = parts.pop() ?? "";

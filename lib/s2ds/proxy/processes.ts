@@ -8,13 +8,16 @@ import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
 import { aborted, pause } from "./wait.ts";
 
-/** A proxy may take this long to listen, and a checker to check. */
-const PATIENCE_MS = 15_000;
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 30_000;
+/** What is waited for; milliseconds. */
+const TIMES = {
+  /** A proxy may take this long to listen, and a checker to check. */
+  patienceMs: 15_000,
+  firstRetryMs: 100,
+  lastRetryMs: 30_000,
+  logCheckMs: 60_000,
+};
 /** Proxies that run well log a few lines a day; bytes. */
 const LONGEST_LOG = 1 << 20;
-const LOG_CHECK_MS = 60_000;
 /** Debian has the proxies where only root's PATH looks. */
 const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -23,6 +26,10 @@ interface Supervised {
   job: Job;
   command: string[];
   child?: Deno.ChildProcess;
+  /** When it last began to listen, as performance.now() says; milliseconds. */
+  since: number;
+  /** Milliseconds before it is started again. */
+  wait: number;
   /** Aborted when it is to be restarted no more. */
   over: AbortController;
 }
@@ -30,12 +37,15 @@ interface Supervised {
 /** Runs each session's proxy as a child with a session and a process group of its own. */
 export class Processes implements Runner {
   readonly #events: RunnerEvents;
+  readonly #times: typeof TIMES;
   readonly #all = new Map<string, Supervised>();
   readonly #path = [Deno.env.get("PATH") ?? "/usr/bin:/bin", ...FOLDERS].join(":");
   #logs?: ReturnType<typeof setInterval>;
 
-  constructor(events: RunnerEvents) {
+  /** Tests are less patient. */
+  constructor(events: RunnerEvents, times: Partial<typeof TIMES> = {}) {
     this.#events = events;
+    this.#times = { ...TIMES, ...times };
   }
 
   async start(proxy: Proxy, _gateway: unknown, sessions: string): Promise<void> {
@@ -53,7 +63,7 @@ export class Processes implements Runner {
       await endAll(`${sessions}/${name}`);
     }
     // A log has no event of being too long.
-    this.#logs = setInterval(() => this.#boundLogs(), LOG_CHECK_MS);
+    this.#logs = setInterval(() => this.#boundLogs(), this.#times.logCheckMs);
     Deno.unrefTimer(this.#logs as unknown as number);
   }
 
@@ -64,13 +74,26 @@ export class Processes implements Runner {
 
   async check(job: Job, command: string[]): Promise<void> {
     const [program, ...args] = command as [string, ...string[]];
-    const output = await new Deno.Command(program, {
+    const checker = new Deno.Command(program, {
       args,
       ...this.#surroundings(job),
       stdin: "null",
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    }).output();
+      stdout: "piped",
+      stderr: "piped",
+      detached: true,
+    }).spawn();
+    const patience = AbortSignal.timeout(this.#times.patienceMs);
+    const kill = () => killGroup(checker.pid);
+    patience.addEventListener("abort", kill, { once: true });
+    const output = await checker.output();
+    patience.removeEventListener("abort", kill);
     if (output.success) return;
+    if (output.signal && patience.aborted) {
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `${job.proxy.name} does not finish checking its configuration; does a name server not answer?`,
+      );
+    }
     const text = new TextDecoder().decode(output.stderr) + new TextDecoder().decode(output.stdout);
     throw new ScistreamError(
       "CONN_ERROR",
@@ -79,7 +102,13 @@ export class Processes implements Runner {
   }
 
   async run(job: Job, command: string[]): Promise<void> {
-    const supervised: Supervised = { job, command, over: new AbortController() };
+    const supervised: Supervised = {
+      job,
+      command,
+      since: 0,
+      wait: 0,
+      over: new AbortController(),
+    };
     this.#all.set(job.session, supervised);
     try {
       await this.#launch(supervised);
@@ -160,7 +189,7 @@ export class Processes implements Runner {
     }).spawn();
     supervised.child = child;
     const stop = new AbortController();
-    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const patience = AbortSignal.timeout(this.#times.patienceMs);
     const ready = written(run, "pid", AbortSignal.any([stop.signal, patience]));
     const ended = child.status.then(async (status) => {
       const said = gist(await this.log(job), job);
@@ -180,6 +209,7 @@ export class Processes implements Runner {
       ready.catch(() => {});
       ended.catch(() => {});
     }
+    supervised.since = performance.now();
     child.status.then((status) => {
       // Workers of a master that was killed hold the ports.
       killGroup(child.pid);
@@ -189,14 +219,17 @@ export class Processes implements Runner {
 
   async #revive(supervised: Supervised, status: Deno.CommandStatus): Promise<void> {
     const { job, over } = supervised;
+    const { firstRetryMs, lastRetryMs } = this.#times;
     supervised.child = undefined;
+    // One that listened for long is started again at once; one that ends again and again, ever later.
+    if (performance.now() - supervised.since > lastRetryMs) supervised.wait = 0;
     let reason = `${job.proxy.name} ${how(status)}`;
-    this.#events.onDown(job, `${reason}; it is being started again`);
-    for (
-      let wait = FIRST_RETRY_MS;
-      !over.signal.aborted;
-      wait = Math.min(wait * 2, LAST_RETRY_MS)
-    ) {
+    while (!over.signal.aborted) {
+      const { wait } = supervised;
+      const next = wait > 0 ? `next try within ${wait} ms` : "it is being started again";
+      this.#events.onDown(job, `${reason}; ${next}`);
+      supervised.wait = Math.min(Math.max(wait * 2, firstRetryMs), lastRetryMs);
+      if (wait > 0) await pause(wait, over.signal);
       try {
         await this.#launch(supervised);
         // Released while it was being started.
@@ -204,8 +237,6 @@ export class Processes implements Runner {
         return this.#events.onUp(job);
       } catch (error) {
         reason = messageOf(error);
-        this.#events.onDown(job, `${reason}; next try within ${wait} ms`);
-        await pause(wait, over.signal);
       }
     }
   }
@@ -232,9 +263,11 @@ function how({ code, signal }: Deno.CommandStatus): string {
 
 /** Ends whoever has this folder as its working directory: only a session's proxy has. */
 async function endAll(folder: string): Promise<void> {
+  // The kernel knows no symbolic links.
+  const real = await Deno.realPath(folder);
   const script =
     'for p in /proc/[0-9]*; do [ "$(readlink "$p/cwd")" = "$0" ] && kill -9 "${p#/proc/}"; done; :';
-  await new Deno.Command("sh", { args: ["-c", script, folder], stderr: "null" }).output();
+  await new Deno.Command("sh", { args: ["-c", script, real], stderr: "null" }).output();
 }
 
 function killGroup(pid: number): void {

@@ -6,7 +6,7 @@ import { Eta } from "eta";
 import { quote, ScistreamError } from "../../protocol/errors.ts";
 
 /** Of validated values and our own paths. No space, quote, brace, semicolon, `#`, `$`, `\` or line end: nothing that any proxy takes for syntax. */
-const HARMLESS = /^[A-Za-z0-9._:/[\]@+,=~-]*$/;
+const HARMLESS = /^[A-Za-z0-9._:/[\]@+,=~-]+$/;
 
 const eta = new Eta({ autoEscape: true, escapeFunction: harmless });
 
@@ -20,10 +20,10 @@ export function render(template: string, data: object): string {
 }
 
 function harmless(value: unknown): string {
-  const text = String(value);
+  const text = String(value ?? "");
   if (HARMLESS.test(text)) return text;
   throw new ScistreamError(
     "BAD_FORMAT",
-    `${quote(text)} holds characters that cannot stand in a proxy's configuration`,
+    `${quote(text)} is empty or holds characters that cannot stand in a proxy's configuration`,
   );
 }
