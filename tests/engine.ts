@@ -80,9 +80,9 @@ export abstract class Daemon implements AsyncDisposable {
     this.#inside = namespace ? ["nsenter", `--net=/var/run/netns/${namespace}`] : [];
   }
 
-  /** Starts a program in the engine's network. */
+  /** Starts a program in the engine's network, and in its folder: some leave files where they work. */
   protected start(command: readonly string[], options?: RunOptions): Running {
-    const program = new Running([...this.#inside, ...command], options);
+    const program = new Running([...this.#inside, ...command], { cwd: this.folder, ...options });
     this.#started.push(program);
     return program;
   }

@@ -3,6 +3,7 @@
  * @module
  */
 import { jsonLines } from "./json_lines.ts";
+import { dockerAction } from "./podman.ts";
 import { Shape } from "./shape.ts";
 import type { Container, ContainerSummary, EngineEvent, EngineImage, EngineInfo } from "./types.ts";
 
@@ -58,9 +59,6 @@ export function readImage(answer: Shape): EngineImage {
   return { Id: answer.text("Id"), RepoTags: answer.texts("RepoTags") };
 }
 
-/** Podman's words for what Docker calls otherwise. */
-const ACTIONS: Record<string, string> = { died: "die", remove: "destroy" };
-
 /** Yields once, undefined, before it reads; then what `GET /events` tells. */
 export async function* readEvents(
   body: AsyncGenerator<Uint8Array>,
@@ -71,10 +69,9 @@ export async function* readEvents(
     for await (const line of jsonLines(body, what)) {
       const event = new Shape(line, what);
       const actor = event.part("Actor");
-      const action = event.text("Action");
       yield {
         Type: event.text("Type"),
-        Action: ACTIONS[action] ?? action,
+        Action: dockerAction(event.text("Action")),
         Actor: { ID: actor.text("ID", ""), Attributes: actor.map("Attributes") },
         timeMs: event.number("timeNano") / 1e6,
       };

@@ -4,13 +4,13 @@
  */
 import { quote } from "../protocol/errors.ts";
 import { readContainer, readEvents, readImage, readInfo, readSummary } from "./answers.ts";
+import { Calls } from "./calls.ts";
 import { DockerError, noImage, oneLine, refused } from "./errors.ts";
 import { jsonLines } from "./json_lines.ts";
 import { readLogs } from "./logs.ts";
 import { filters, reference } from "./query.ts";
 import { errorMessage, parseJson, Shape } from "./shape.ts";
-import { type Answer, type Ask, Transport } from "./transport.ts";
-import { negotiate } from "./version.ts";
+import type { Ask } from "./transport.ts";
 import type {
   Container,
   ContainerSpec,
@@ -36,34 +36,25 @@ const MAX_LOG_BYTES = 1 << 20;
  * Every call fails with a {@linkcode DockerError}, or with its signal's reason. Calls that name a
  * container take its id or its name.
  *
- * Podman 4.3 differs so: a name that is taken is status 500 and not 409; a followed log has no head
- * before its first line; events are `died` and `remove`; `kill` waits for a container that its policy
- * restarts; frames are cut at 8 KiB.
+ * What podman does otherwise is in {@link ./podman.ts}.
  */
 export class DockerEngine {
-  readonly #transport: Transport;
-  #version?: Promise<string>;
+  readonly #calls: Calls;
 
   /** `socket` is a path; nothing is connected before the first call. `patienceMs` is for tests. */
   constructor(options: { socket: string; patienceMs?: number }) {
-    this.#transport = new Transport(options.socket, options.patienceMs ?? PATIENCE_MS);
+    this.#calls = new Calls(options.socket, options.patienceMs ?? PATIENCE_MS);
   }
 
   /** The version of the API that is spoken, such as `1.41`: asked once, and again after a failure. */
-  async version(): Promise<string> {
-    const asked = this.#version ??= negotiate(this.#transport);
-    try {
-      return await asked;
-    } catch (error) {
-      if (this.#version === asked) this.#version = undefined;
-      throw error;
-    }
+  version(): Promise<string> {
+    return this.#calls.version();
   }
 
   /** What the engine says of itself and its host. */
   async info(): Promise<EngineInfo> {
     const what = "tell about itself";
-    return readInfo(await this.#json(what, { method: "GET", path: ["info"] }));
+    return readInfo(await this.#calls.json(what, { method: "GET", path: ["info"] }));
   }
 
   /**
@@ -73,7 +64,7 @@ export class DockerEngine {
    */
   async create(name: string, spec: ContainerSpec): Promise<string> {
     const what = `create container ${quote(name)}`;
-    const answer = await this.#whole(
+    const answer = await this.#calls.whole(
       what,
       { method: "POST", path: ["containers", "create"], query: { name }, json: spec },
       [404],
@@ -88,7 +79,7 @@ export class DockerEngine {
   /** Starts a container; one that runs already is fine. */
   async start(id: string): Promise<void> {
     const ask: Ask = { method: "POST", path: ["containers", id, "start"] };
-    await this.#whole(`start container ${quote(id)}`, ask, [304]);
+    await this.#calls.whole(`start container ${quote(id)}`, ask, [304]);
   }
 
   /**
@@ -97,7 +88,7 @@ export class DockerEngine {
    */
   async stop(id: string, timeoutSeconds: number, signal?: AbortSignal): Promise<void> {
     const what = `stop container ${quote(id)}`;
-    await this.#whole(what, {
+    await this.#calls.whole(what, {
       method: "POST",
       path: ["containers", id, "stop"],
       query: { t: timeoutSeconds },
@@ -108,7 +99,7 @@ export class DockerEngine {
 
   /** Sends a signal, such as `SIGUSR2`, to a container's first process. httpStatus 409 if it does not run. */
   async kill(id: string, signalName: string): Promise<void> {
-    await this.#whole(`send ${quote(signalName)} to container ${quote(id)}`, {
+    await this.#calls.whole(`send ${quote(signalName)} to container ${quote(id)}`, {
       method: "POST",
       path: ["containers", id, "kill"],
       query: { signal: signalName },
@@ -121,7 +112,7 @@ export class DockerEngine {
    */
   async remove(id: string, options: { force: boolean }): Promise<void> {
     const what = `remove container ${quote(id)}`;
-    const answer = await this.#whole(what, {
+    const answer = await this.#calls.whole(what, {
       method: "DELETE",
       path: ["containers", id],
       query: { force: options.force, v: true },
@@ -134,7 +125,7 @@ export class DockerEngine {
       path: ["containers", id, "wait"],
       query: { condition: "removed" },
     };
-    await this.#whole(what, gone, [404]);
+    await this.#calls.whole(what, gone, [404]);
   }
 
   /**
@@ -143,7 +134,7 @@ export class DockerEngine {
    */
   async wait(id: string, signal?: AbortSignal): Promise<number> {
     const what = `wait for container ${quote(id)}`;
-    const answer = await this.#json(what, {
+    const answer = await this.#calls.json(what, {
       method: "POST",
       path: ["containers", id, "wait"],
       headMs: Infinity,
@@ -156,13 +147,9 @@ export class DockerEngine {
   /** A container as it is now; undefined if there is none. */
   async inspect(id: string): Promise<Container | undefined> {
     const what = `inspect container ${quote(id)}`;
-    const answer = await this.#whole(
-      what,
-      { method: "GET", path: ["containers", id, "json"] },
-      [404],
-    );
-    if (answer.status === 404) return undefined;
-    return readContainer(new Shape(parseJson(answer.bytes, what), what));
+    const ask: Ask = { method: "GET", path: ["containers", id, "json"] };
+    const answer = await this.#calls.jsonIfAny(what, ask);
+    return answer && readContainer(answer);
   }
 
   /** The containers that have all these labels: those that run, or all. */
@@ -170,7 +157,7 @@ export class DockerEngine {
     options: { labels: Record<string, string>; all?: boolean },
   ): Promise<ContainerSummary[]> {
     const what = "list containers";
-    const answer = await this.#whole(what, {
+    const answer = await this.#calls.whole(what, {
       method: "GET",
       path: ["containers", "json"],
       query: { all: options.all ?? false, filters: filters({ labels: options.labels }) },
@@ -184,7 +171,7 @@ export class DockerEngine {
    */
   async logs(id: string, options: { tail?: number } = {}): Promise<LogLine[]> {
     const what = `give the logs of container ${quote(id)}`;
-    const answer = await this.#open(what, {
+    const answer = await this.#calls.open(what, {
       method: "GET",
       path: ["containers", id, "logs"],
       query: { stdout: true, stderr: true, tail: options.tail ?? "all" },
@@ -199,7 +186,7 @@ export class DockerEngine {
    * container ends.
    */
   followLogs(id: string, onLine: (line: LogLine) => void, signal: AbortSignal): void {
-    this.#open(`give the logs of container ${quote(id)}`, {
+    this.#calls.open(`give the logs of container ${quote(id)}`, {
       method: "GET",
       path: ["containers", id, "logs"],
       query: {
@@ -233,7 +220,7 @@ export class DockerEngine {
     signal: AbortSignal,
   ): Promise<AsyncGenerator<EngineEvent>> {
     const what = "tell events";
-    const { body } = await this.#open(what, {
+    const { body } = await this.#calls.open(what, {
       method: "GET",
       path: ["events"],
       query: {
@@ -253,11 +240,9 @@ export class DockerEngine {
   /** An image that the engine has, by name or id; undefined if it has not. */
   async inspectImage(name: string): Promise<EngineImage | undefined> {
     const what = `inspect image ${quote(name)}`;
-    const answer = await this.#whole(what, { method: "GET", path: ["images", name, "json"] }, [
-      404,
-    ]);
-    if (answer.status === 404) return undefined;
-    return readImage(new Shape(parseJson(answer.bytes, what), what));
+    const ask: Ask = { method: "GET", path: ["images", name, "json"] };
+    const answer = await this.#calls.jsonIfAny(what, ask);
+    return answer && readImage(answer);
   }
 
   /**
@@ -270,7 +255,7 @@ export class DockerEngine {
     signal?: AbortSignal,
   ): Promise<void> {
     const what = `pull image ${quote(name)}`;
-    const answer = await this.#open(what, {
+    const answer = await this.#calls.open(what, {
       method: "POST",
       path: ["images", "create"],
       query: reference(name),
@@ -293,38 +278,11 @@ export class DockerEngine {
 
   /** Unpacks a tar archive into a folder of a container, which need not run. */
   async putArchive(id: string, path: string, tar: Uint8Array): Promise<void> {
-    await this.#whole(`put files into container ${quote(id)}`, {
+    await this.#calls.whole(`put files into container ${quote(id)}`, {
       method: "PUT",
       path: ["containers", id, "archive"],
       query: { path },
       bytes: { type: "application/x-tar", bytes: tar },
     });
-  }
-
-  async #json(what: string, ask: Ask): Promise<Shape> {
-    return new Shape(parseJson((await this.#whole(what, ask)).bytes, what), what);
-  }
-
-  /** An answer of 2xx or one of `also`, whole. */
-  async #whole(
-    what: string,
-    ask: Ask,
-    also: number[] = [],
-  ): Promise<{ status: number; bytes: Uint8Array }> {
-    const answer = await this.#open(what, ask, also);
-    return { status: answer.status, bytes: await this.#transport.whole(answer.body, what) };
-  }
-
-  /** An answer of 2xx or one of `also`, its body still to come. */
-  async #open(what: string, ask: Ask, also: number[] = []): Promise<Answer> {
-    const path = [`v${await this.version()}`, ...ask.path];
-    const answer = await this.#transport.open(what, { ...ask, path }).catch((error) => {
-      // Whoever answers next may be another engine.
-      if (error instanceof DockerError) this.#version = undefined;
-      throw error;
-    });
-    if (Math.floor(answer.status / 100) === 2 || also.includes(answer.status)) return answer;
-    const message = errorMessage(await this.#transport.whole(answer.body, what));
-    throw refused(what, answer.status, message);
   }
 }

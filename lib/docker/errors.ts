@@ -3,6 +3,7 @@
  * @module
  */
 import { messageOf, quote, ScistreamError } from "../protocol/errors.ts";
+import { dockerStatus } from "./podman.ts";
 
 /**
  * - `unreachable`: nobody answers at the socket, or stopped answering half-way. Trying again may help.
@@ -14,7 +15,7 @@ export type DockerErrorKind = "unreachable" | "permission" | "no-image" | "engin
 
 /** A failed call of the Docker Engine. Its code is `CONN_ERROR`. */
 export class DockerError extends ScistreamError {
-  /** The answer's status if the engine answered with one that is an error. */
+  /** The answer's status if the engine answered with one that is an error; as Docker has it. */
   readonly httpStatus: number | undefined;
 
   constructor(
@@ -88,6 +89,6 @@ export function refused(what: string, httpStatus: number, message: string): Dock
   return new DockerError(
     "engine",
     `the Docker Engine refused to ${what}: ${said} (HTTP status ${httpStatus})`,
-    { httpStatus },
+    { httpStatus: dockerStatus(httpStatus, message) },
   );
 }

@@ -59,6 +59,15 @@ Deno.test("frames: lines of both streams, also where a frame or a letter is cut"
   }
 });
 
+Deno.test("frames: a letter that two frames share", async () => {
+  const [first, second] = [frame(1, "x"), frame(1, "x\n")];
+  first[8] = 0xc3;
+  second[8] = 0xb6;
+  const lines: LogLine[] = [];
+  await readLogs(pieces(first, frame(2, "y\n"), second), (line) => lines.push(line));
+  assertEquals(lines, [{ stream: "stderr", text: "y" }, { stream: "stdout", text: "ö" }]);
+});
+
 Deno.test("frames: reading ends at the bound", async () => {
   const lines: LogLine[] = [];
   await readLogs(pieces(OUTPUT), (line) => lines.push(line), 7);
@@ -66,7 +75,9 @@ Deno.test("frames: reading ends at the bound", async () => {
 });
 
 Deno.test("frames: what is none is refused", async () => {
-  for (const bad of [frame(4, "x"), new TextEncoder().encode("2026-11-20 plain text")]) {
+  const unpadded = frame(1, "x");
+  unpadded[2] = 1;
+  for (const bad of [frame(4, "x"), unpadded, new TextEncoder().encode("2026-11-20 plain text")]) {
     assertThrows(() => [...new FrameDecoder().push(bad)], BadFrame);
     await assertRejects(() => readLogs(pieces(bad), () => {}), DockerError, "frames");
   }

@@ -357,8 +357,7 @@ export class Containers implements Runner {
   }
 }
 
-/** The name is taken. Podman 4.3 says so with status 500. */
+/** The name is taken. */
 function isConflict(error: unknown): boolean {
-  return error instanceof DockerError &&
-    (error.httpStatus === 409 || /name ".*" is already in use/.test(error.message));
+  return error instanceof DockerError && error.httpStatus === 409;
 }
