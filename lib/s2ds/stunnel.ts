@@ -4,6 +4,7 @@
  * @module
  */
 import template from "../../templates/stunnel.eta" with { type: "text" };
+import { makeCertificate } from "../certificate.ts";
 import { ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import { NO_TARGET_YET, type Plan, type Proxy } from "./proxy/proxy.ts";
@@ -13,6 +14,11 @@ import { render } from "./proxy/render.ts";
 export type StunnelCiphers = "default" | "null";
 
 const KEY_FILE = "stunnel.key";
+/**
+ * The only certificate that a client takes; its key was thrown away. In TLS 1.3 a server may pass by
+ * the pre-shared key and show a certificate instead, and stunnel would take any.
+ */
+const NOBODY_FILE = "nobody.pem";
 /** How it answers SIGUSR2. */
 const LISTED = /Listed (\d+) active connection/;
 /** stunnel(8), PSKsecrets: at least 16 bytes. */
@@ -25,6 +31,7 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     encrypted: ciphers === "default",
     pid: `${paths.run}/pid`,
     key: `${paths.config}/${KEY_FILE}`,
+    nobody: `${paths.config}/${NOBODY_FILE}`,
     // Connecting there fails: whoever comes before the targets are known is turned away.
     nowhere: `${paths.run}/no-target`,
     channels: channels.map(({ listener, target }) => ({
@@ -44,7 +51,12 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     stopSignal: "SIGTERM",
 
     config: (plan) => config(data(plan)),
-    files: ({ uid }) => [{ name: KEY_FILE, text: `client1:${pskOf(uid)}\n` }],
+    async files({ uid, role }) {
+      const key = { name: KEY_FILE, text: `client1:${pskOf(uid)}\n` };
+      if (role === "PROD" || ciphers === "null") return [key];
+      const { cert } = await makeCertificate({ ips: [], names: ["nobody"], days: 1 });
+      return [key, { name: NOBODY_FILE, text: cert }];
+    },
     command: (file) => ["stunnel", file],
 
     async reload(running) {

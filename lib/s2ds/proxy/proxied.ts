@@ -120,7 +120,7 @@ export class Proxied implements DataServer {
     try {
       const plan = this.#plan(held, channels);
       // A session that this proxy cannot serve leaves nothing.
-      const files = [...proxy.files?.(plan) ?? [], proxy.config(plan)];
+      const files = [...await proxy.files?.(plan) ?? [], proxy.config(plan)];
       makeFolder(job.folder);
       makeFolder(`${job.folder}/run`);
       makeFolder(`${job.folder}/next`);

@@ -69,7 +69,7 @@ export interface Proxy {
    */
   config(plan: Plan): ConfigFile;
   /** Files that do not change. */
-  readonly files?: (plan: Plan) => ConfigFile[];
+  readonly files?: (plan: Plan) => Promise<ConfigFile[]>;
   /** Program and arguments that run this configuration file in the foreground. */
   command(file: string): string[];
   /** Program and arguments that check the file; without it the proxy checks when it starts. */

@@ -262,7 +262,7 @@ Deno.test("templates: nothing goes in unchecked but words of their own", () => {
   assertEquals([...new Set(unchecked)], ["dual"], "look at it well before it is added here");
 });
 
-Deno.test("hostile uids: refused, or a key file of one line; they stand nowhere else", () => {
+Deno.test("hostile uids: refused, or a key file of one line; they stand nowhere else", async () => {
   const listener = Endpoint.parse("127.0.0.1:80");
   const good = [
     UID.reveal(),
@@ -285,7 +285,11 @@ Deno.test("hostile uids: refused, or a key file of one line; they stand nowhere 
       const given = plan([{ listener }], { uid });
       assertEquals(proxy.config(given), proxy.config(plan([{ listener }])), "the uid is in it");
       if (!proxy.files) continue;
-      const files = unlessRefused("BAD_FORMAT", () => proxy.files?.(given) as ConfigFile[]);
+      const made = await proxy.files(given).catch((error) => error);
+      const files = unlessRefused("BAD_FORMAT", () => {
+        if (made instanceof Error) throw made;
+        return made as ConfigFile[];
+      });
       if (!files) continue;
       taken++;
       assertEquals(files, [{ name: "stunnel.key", text: `client1:${text.replaceAll("-", "")}\n` }]);
