@@ -39,7 +39,7 @@ session; a second one does not wait for them.`,
       default: "5100-5200",
     }),
     type: text(
-      "data server type: S2DS (built in); Haproxy, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
+      "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
       { value: "TYPE", default: "S2DS", short: "t" },
     ),
     dockerSocket: text(

@@ -19,6 +19,8 @@ const KEY_FILE = "stunnel.key";
  * the pre-shared key and show a certificate instead, and stunnel would take any.
  */
 const NOBODY_FILE = "nobody.pem";
+/** How it answers SIGHUP. */
+const CONFIGURED = /Configuration successful/;
 /** How it answers SIGUSR2. */
 const LISTED = /Listed (\d+) active connection/;
 /** stunnel(8), PSKsecrets: at least 16 bytes. */
@@ -63,13 +65,14 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
       await running.signalUntil("SIGHUP", (lines) => {
         const refused = lines.find((line) => /LOG[0-3]\[ui\].*fail/i.test(line));
         if (refused) throw new ScistreamError("CONN_ERROR", `stunnel did not reload: ${refused}`);
-        return lines.some((line) => line.includes("Configuration successful")) ? "done" : "wait";
+        return lines.some((line) => CONFIGURED.test(line)) ? "done" : "wait";
       });
       // It says so before it closes its listeners and opens them again; it takes one signal at a time.
-      await running.signalUntil(
-        "SIGUSR2",
-        (lines) => lines.some((line) => LISTED.test(line)) ? "done" : "wait",
-      );
+      // While it starts it may say so late, of its first reading, and a reload forgets other signals.
+      await running.signalUntil("SIGUSR2", (lines) => {
+        if (lines.some((line) => LISTED.test(line))) return "done";
+        return CONFIGURED.test(lines.at(-1) ?? "") ? "again" : "wait";
+      });
     },
 
     // stunnel has no way to wind up: it is given a configuration that listens on none of the
