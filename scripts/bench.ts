@@ -1,6 +1,6 @@
-// Benchmarks beside what is there already: the C-core gRPC library, HAProxy and nginx, in one run
-// and in turn. `deno task bench`; goals are shown and never fail, for only ratios hold on a busy
-// machine.
+// Benchmarks beside what is there already: the C-core gRPC library, HAProxy, nginx and stunnel, in
+// one run and in turn. `deno task bench`; goals are shown and never fail, for only ratios hold on a
+// busy machine.
 import { renderHelp } from "../lib/cli/help.ts";
 import { bool, parseCommandLine, text, UsageError } from "../lib/cli/flags.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
@@ -9,14 +9,18 @@ import { forwarding } from "./bench/forward.ts";
 import { machine } from "./bench/machine.ts";
 import { pendingSessions } from "./bench/pending.ts";
 import { type Context, type Result, resultLines } from "./bench/result.ts";
+import { roundTrips } from "./bench/roundtrip.ts";
 import { sessionSetup } from "./bench/setup.ts";
+import { typesSetup } from "./bench/types.ts";
 import { versionTime } from "./bench/version.ts";
 
 const BENCHMARKS: Record<string, (context: Context) => Promise<Result>> = {
   setup: sessionSetup,
+  types: typesSetup,
   pending: pendingSessions,
   connect: connectToFirstByte,
   forward: forwarding,
+  roundtrip: roundTrips,
   version: versionTime,
 };
 

@@ -181,7 +181,7 @@ Deno.test("stunnel: an impostor with any certificate gets nothing from a consume
     ) {
       const port = freePort();
       const at = ["-accept", `127.0.0.1:${port}`];
-      const impostor = new Running(["openssl", "s_server", ...at, ...flags]);
+      const impostor = new Running(["openssl", "s_server", "-rev", ...at, ...flags]);
       await impostor.line(/^ACCEPT/m);
       const uid = Uid.random();
       const listener = await side(client, uid, "CONS", `127.0.0.1:${port}`);

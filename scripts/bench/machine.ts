@@ -7,7 +7,7 @@ import { run } from "./process.ts";
 /** Machine and versions, by name. */
 export async function machine(signal: AbortSignal): Promise<Record<string, string>> {
   const text = (command: string[]) =>
-    // nginx tells its version on stderr.
+    // nginx and stunnel tell their versions on stderr.
     run(["sh", "-c", '"$@" 2>&1', "sh", ...command], signal).catch(() => "not installed");
   const find = async (command: string[], pattern: RegExp) =>
     pattern.exec(await text(command))?.[1]?.trim() ?? "not installed";
@@ -21,6 +21,8 @@ export async function machine(signal: AbortSignal): Promise<Record<string, strin
     deno: Deno.version.deno,
     haproxy: await find(["haproxy", "-v"], /version (\S+)/),
     nginx: await find(["nginx", "-v"], /nginx\/(\S+)/),
+    stunnel: await find(["stunnel", "-version"], /stunnel (\S+) on/),
+    docker: await find(["docker", "version", "--format", "{{.Server.Version}}"], /^(\d\S*)/m),
     iperf3: await find(["iperf3", "--version"], /iperf (\S+)/),
     "python3-grpcio": await find(
       ["/usr/bin/python3", "-c", "import grpc; print(grpc.__version__)"],

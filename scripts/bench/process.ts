@@ -3,6 +3,8 @@
  * @module
  */
 
+const ECHO = new URL("echo.ts", import.meta.url).pathname;
+
 /** A running process. */
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -120,6 +122,22 @@ export async function residentMegabytes(pid: number, signal: AbortSignal): Promi
 export async function children(pid: number, signal: AbortSignal): Promise<number[]> {
   const text = await read([`/proc/${pid}/task/${pid}/children`], signal);
   return text.trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** A process and its descendants. */
+export async function family(pid: number, signal: AbortSignal): Promise<number[]> {
+  const below = (await children(pid, signal)).map((child) => family(child, signal));
+  return [pid, ...(await Promise.all(below)).flat()];
+}
+
+/** A server that sends back what it gets, until the stack is disposed of; answers its port. */
+export async function startEcho(
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<number> {
+  const command = [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1", ECHO];
+  const [, port] = await stack.use(new Process(command, signal)).line(/^listening on (\d+)$/);
+  return Number(port);
 }
 
 /** A port that nobody listens on. */

@@ -10,6 +10,8 @@ export interface Result {
   columns: string[];
   rows: (string | number)[][];
   goals: Goal[];
+  /** What else is to be known, such as what was left out. */
+  notes?: string[];
 }
 
 /** A goal and whether this run met it; never an assertion, for the machine may be busy. */
@@ -56,6 +58,7 @@ export function resultLines(result: Result): string[] {
         .join("  ").trimEnd()
     ),
     ...result.goals.map(({ goal, seen, met }) => `  ${met ? "met   " : "MISSED"} ${goal}: ${seen}`),
+    ...(result.notes ?? []).map((note) => `  ${note}`),
     "",
   ];
 }
