@@ -19,6 +19,8 @@ const KEY_FILE = "stunnel.key";
  * the pre-shared key and show a certificate instead, and stunnel would take any.
  */
 const NOBODY_FILE = "nobody.pem";
+/** It writes its pid file, by which it is known to listen, before it can be signalled. */
+const AGAIN_MS = 250;
 /** How it answers SIGHUP. */
 const CONFIGURED = /Configuration successful/;
 /** How it answers SIGUSR2. */
@@ -66,13 +68,13 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
         const refused = lines.find((line) => /LOG[0-3]\[ui\].*fail/i.test(line));
         if (refused) throw new ScistreamError("CONN_ERROR", `stunnel did not reload: ${refused}`);
         return lines.some((line) => CONFIGURED.test(line)) ? "done" : "wait";
-      });
-      // It says so before it closes its listeners and opens them again; it takes one signal at a time.
-      // While it starts it may say so late, of its first reading, and a reload forgets other signals.
-      await running.signalUntil("SIGUSR2", (lines) => {
-        if (lines.some((line) => LISTED.test(line))) return "done";
-        return CONFIGURED.test(lines.at(-1) ?? "") ? "again" : "wait";
-      });
+      }, AGAIN_MS);
+      // It says so before it closes its listeners and opens them again; signals wait for their turn.
+      await running.signalUntil(
+        "SIGUSR2",
+        (lines) => lines.some((line) => LISTED.test(line)) ? "done" : "wait",
+        AGAIN_MS,
+      );
     },
 
     // stunnel has no way to wind up: it is given a configuration that listens on none of the

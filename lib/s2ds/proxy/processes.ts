@@ -178,8 +178,9 @@ export class Processes implements Runner {
     // From here to the child being known to `end` nothing waits.
     supervised.over.signal.throwIfAborted();
     const child = new Deno.Command("sh", {
-      // The shell opens the log, so that the child needs nobody to read what it prints.
-      args: ["-c", 'umask 077; exec "$0" "$@" >>log 2>&1', ...command],
+      // The shell opens the log, so that the child needs nobody to read what it prints. A signal that
+      // comes before the child can take it must not end it, and does not end what a container runs.
+      args: ["-c", 'umask 077; trap "" HUP USR1 USR2; exec "$0" "$@" >>log 2>&1', ...command],
       ...this.#surroundings(job),
       stdin: "null",
       stdout: "null",

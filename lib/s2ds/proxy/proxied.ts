@@ -241,10 +241,16 @@ export class Proxied implements DataServer {
       run: `${job.folder}/run`,
       replace: (file) => place(job.folder, file),
       signal: (each) => runner.signal(job, each),
-      async signalUntil(each, see) {
+      async signalUntil(each, see, againMs) {
         const done = Promise.withResolvers<void>();
         const stop = new AbortController();
         const lines: string[] = [];
+        const again = () => {
+          runner.signal(job, each).catch(() => {
+            // It is being restarted, and will be asked again.
+          });
+        };
+        const timer = againMs === undefined ? undefined : setInterval(again, againMs);
         const late = () =>
           done.reject(
             new ScistreamError(
@@ -268,6 +274,7 @@ export class Proxied implements DataServer {
           await runner.signal(job, each);
           await done.promise;
         } finally {
+          clearInterval(timer);
           done.promise.catch(() => {});
           signal.removeEventListener("abort", late);
           stop.abort();

@@ -93,8 +93,15 @@ export interface RunningProxy {
   /** Writes the configuration anew. */
   replace(file: ConfigFile): void;
   signal(signal: Deno.Signal): Promise<void>;
-  /** Signals, and resolves once `see` is done with the lines that the proxy has logged since. */
-  signalUntil(signal: Deno.Signal, see: (lines: readonly string[]) => Seen): Promise<void>;
+  /**
+   * Signals, and resolves once `see` is done with the lines that the proxy has logged since. With
+   * `againMs`, signals again after each such time: for a proxy that may not have heard.
+   */
+  signalUntil(
+    signal: Deno.Signal,
+    see: (lines: readonly string[]) => Seen,
+    againMs?: number,
+  ): Promise<void>;
 }
 
 /** What the log shows: that it is done, that the signal should be sent again, or nothing yet. */
