@@ -19,7 +19,7 @@ type Times = ConstructorParameters<typeof Processes>[1];
 
 /** A supervisor, a folder for its sessions, and what it tells, a line each. */
 class Rig implements AsyncDisposable {
-  readonly folder = Deno.makeTempDirSync({ prefix: "scistream-test-" });
+  readonly folder = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "scistream-test-" }));
   readonly sessions = `${this.folder}/sessions`;
   readonly told: string[] = [];
   readonly runner: Processes;
@@ -57,7 +57,7 @@ class Rig implements AsyncDisposable {
 
   /** Releases a session; without a drain time at once. */
   async end(job: Job, drainMs = 0): Promise<void> {
-    const drain = () => this.runner.signal(job, "SIGUSR1");
+    const drain = () => this.runner.signal(job, "SIGTERM");
     await soon("it is released", this.runner.end(job, drain, drainMs, never));
   }
 
@@ -97,7 +97,7 @@ function fake(command: string[]): Proxy {
     configFolder: "/etc/fake",
     udp: false,
     mostTasks: 1,
-    stopSignal: "SIGUSR1",
+    stopSignal: "SIGTERM",
     config: unused,
     command: () => command,
     reload: unused,
@@ -260,7 +260,7 @@ Deno.test("supervisor: children that a proxy leaves behind end with it", async (
 
 Deno.test("supervisor: a proxy that does not heed its drain signal is killed after the drain time", async () => {
   await using rig = new Rig();
-  const job = await rig.run(`trap '' USR1 TERM; ${LISTEN}; ${FOR_EVER}`);
+  const job = await rig.run(`trap '' TERM; ${LISTEN}; ${FOR_EVER}`);
   await rig.end(job, 20);
   assertEquals(runningIn(job.folder), []);
   assertEquals(rig.told, []);
@@ -268,13 +268,13 @@ Deno.test("supervisor: a proxy that does not heed its drain signal is killed aft
 
 Deno.test("supervisor: one that drains goes on, is killed at once when hurried", async () => {
   await using rig = new Rig();
-  const job = await rig.run(`trap 'echo >run/draining' USR1; ${LISTEN}
+  const job = await rig.run(`trap 'echo >run/draining' TERM; ${LISTEN}
     while :; do sleep 1000 & wait; done`);
   const pid = pidOf(job);
   const hurry = new AbortController();
   const ended = rig.runner.end(
     job,
-    () => rig.runner.signal(job, "SIGUSR1"),
+    () => rig.runner.signal(job, "SIGTERM"),
     HOUR_MS,
     hurry.signal,
   );
@@ -300,7 +300,7 @@ Deno.test("supervisor: with no time to drain, or hurried before, it is not asked
 
 Deno.test("supervisor: one that finishes draining by itself ends the release, with what it left", async () => {
   await using rig = new Rig();
-  const job = await rig.run(`trap 'exit 0' USR1; ${LISTEN}; sleep 1000 & wait`);
+  const job = await rig.run(`trap 'exit 0' TERM; ${LISTEN}; sleep 1000 & wait`);
   await rig.end(job, HOUR_MS);
   await assertNobodyIn(job.folder);
   assertEquals(rig.told, [], "it is not brought back");
@@ -347,8 +347,8 @@ Deno.test("supervisor: released in the middle of being restarted, nothing runs o
 Deno.test("supervisor: a log without end is cut, and goes on being read", async () => {
   await using rig = new Rig({ logCheckMs: 5 });
   await rig.runner.start(fake(["sh"]), undefined, rig.sessions);
-  const job = await rig.run(`n=0; trap 'n=$((n+1)); echo "answer $n"; echo >run/said-$n' USR1
-    trap 'n=$((n+1)); seq ${LONGEST_LOG / 4}; echo >run/said-$n' USR2
+  const job = await rig.run(`n=0; trap 'n=$((n+1)); echo "answer $n"; echo >run/said-$n' TERM
+    trap 'n=$((n+1)); seq ${LONGEST_LOG / 4}; echo >run/said-$n' INT
     ${LISTEN}; while :; do sleep 1000 & wait; done`);
   const log = `${job.folder}/log`;
   const stop = new AbortController();
@@ -366,10 +366,10 @@ Deno.test("supervisor: a log without end is cut, and goes on being read", async 
   }, stop.signal);
   for (let n = 0; n < 6; n += 2) {
     // Nearly two megabytes at once.
-    await said("SIGUSR2", n + 1);
+    await said("SIGINT", n + 1);
     await eventually("the log is cut", () => sizeOf(log) <= LONGEST_LOG);
     const answered = new Promise<void>((resolve) => onAnswer = resolve);
-    await said("SIGUSR1", n + 2);
+    await said("SIGTERM", n + 2);
     await soon("its answer is read", answered);
     assertEquals(answers.at(-1), `answer ${n + 2}`);
     assertEquals((await rig.runner.log(job)).at(-1), `answer ${n + 2}`);
@@ -386,7 +386,8 @@ Deno.test("supervisor: its start ends what works in the sessions' folders, and n
     `${rig.sessions}/other`,
     `${rig.folder}/sessions-2`,
   ];
-  for (const folder of [one, other, beside, `${beside}/one`]) Deno.mkdirSync(folder);
+  const below = `${one}/run`;
+  for (const folder of [one, other, below, beside, `${beside}/one`]) Deno.mkdirSync(folder);
   /** A process that gives way to no signal but SIGKILL. */
   const working = (cwd: string) => {
     const args = ["-c", `trap '' TERM HUP; ${FOR_EVER}`, one];
@@ -405,11 +406,12 @@ Deno.test("supervisor: its start ends what works in the sessions' folders, and n
   const strangers = [
     working(rig.folder),
     working(rig.sessions),
+    working(below),
     working(beside),
     working(`${beside}/one`),
   ];
-  const all = [one, other, rig.folder, rig.sessions, beside, `${beside}/one`];
-  await eventually("all work", () => all.flatMap(runningIn).length === 7);
+  const all = [one, other, below, rig.folder, rig.sessions, beside, `${beside}/one`];
+  await eventually("all work", () => all.flatMap(runningIn).length === 8);
   await rig.runner.start(fake(["sh"]), undefined, rig.sessions);
   for (const { status } of left) assertEquals((await soon("it ends", status)).signal, "SIGKILL");
   assertEquals(rig.told, Array(2).fill("warn: ending the sh that an earlier control server left"));
