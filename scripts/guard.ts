@@ -15,7 +15,14 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   // Data servers know nothing of sessions or gRPC.
   {
     room: "lib/s2ds/",
-    may: ["lib/s2ds/", "lib/docker/", "lib/protocol/", "lib/certificate.ts", "lib/self.ts", "templates/"],
+    may: [
+      "lib/s2ds/",
+      "lib/docker/",
+      "lib/protocol/",
+      "lib/certificate.ts",
+      "lib/self.ts",
+      "templates/",
+    ],
     packages: ["node:", "eta"],
   },
   // The Engine's HTTP knows nothing of what the containers are for.
