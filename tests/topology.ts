@@ -305,7 +305,13 @@ async function removeAbandoned(): Promise<void> {
     const owner = /^scistream-([0-9]+)-/.exec(name)?.[1];
     if (owner === undefined || alive.has(owner)) continue;
     const { out } = await must(ip("netns", "pids", name));
-    for (const pid of out.split("\n").filter(Boolean)) Deno.kill(Number(pid), "SIGKILL");
+    for (const pid of out.split("\n").filter(Boolean)) {
+      try {
+        Deno.kill(Number(pid), "SIGKILL");
+      } catch {
+        // It has just ended.
+      }
+    }
     await must(ip("netns", "delete", name));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * HAProxy, for types Haproxy, DockerSock and HaproxySubprocess. Made for 2.4 and newer.
+ * HAProxy, for types Haproxy, DockerSock and HaproxySubprocess. Made for 2.6 and newer.
  * @module
  */
 import { lookup } from "node:dns/promises";

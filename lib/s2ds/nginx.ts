@@ -7,6 +7,9 @@ import { ScistreamError } from "../protocol/errors.ts";
 import { NO_TARGET_YET, type Proxy } from "./proxy/proxy.ts";
 import { render } from "./proxy/render.ts";
 
+/** A signal that comes while its master starts, with the pid file written already, may go unseen. */
+const AGAIN_MS = 500;
+
 /** nginx: TCP and UDP on each port. */
 export const nginx: Proxy = {
   name: "nginx",
@@ -39,7 +42,7 @@ export const nginx: Proxy = {
       if (refused) throw new ScistreamError("CONN_ERROR", `nginx did not reload: ${refused}`);
       const leaving = lines.filter((line) => line.includes("gracefully shutting down"));
       return leaving.length >= limits.threads ? "done" : "wait";
-    });
+    }, AGAIN_MS);
   },
 
   async drain(running) {
