@@ -20,16 +20,23 @@ export const nginx: Proxy = {
   mostTasks: 128,
   stopSignal: "SIGQUIT",
 
-  config: ({ channels, paths, limits }) => ({
-    name: "nginx.conf",
-    text: render(template, {
+  config({ channels, paths, limits }) {
+    const path = channels.find(({ target }) => target?.host.toLowerCase() === "unix");
+    if (path) {
+      throw new ScistreamError(
+        "BAD_FORMAT",
+        `nginx takes target ${path.target} for the path of a socket; name the host in full, or by its address`,
+      );
+    }
+    const text = render(template, {
       channels,
       threads: limits.threads,
       // A connection has two buffers of a megabyte; the rest is for nginx itself.
       connections: Math.min(limits.connections, Math.floor(limits.memory * 0.375)),
       pid: `${paths.run}/pid`,
-    }),
-  }),
+    });
+    return { name: "nginx.conf", text };
+  },
   command: (file) => ["nginx", "-e", "stderr", "-c", file],
   // It creates the pid file too, but leaves it empty.
   check: (file) => ["nginx", "-e", "stderr", "-t", "-q", "-c", file],

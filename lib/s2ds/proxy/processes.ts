@@ -118,7 +118,8 @@ export class Processes implements Runner {
     }
   }
 
-  signal(job: Job, signal: Deno.Signal): Promise<void> {
+  // deno-lint-ignore require-await -- what it throws must be a rejection: timers call it
+  async signal(job: Job, signal: Deno.Signal): Promise<void> {
     const child = this.#all.get(job.session)?.child;
     if (!child) {
       throw new ScistreamError(
@@ -127,7 +128,6 @@ export class Processes implements Runner {
       );
     }
     child.kill(signal);
-    return Promise.resolve();
   }
 
   log(job: Job): Promise<string[]> {

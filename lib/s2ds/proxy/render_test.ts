@@ -2,7 +2,7 @@
 // where it belongs and nowhere else. Thousands of hostile values, the same in every run.
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { leftOutIf, run, tempFolder } from "../../../tests/harness.ts";
-import { HOSTILE } from "../../../tests/hostile.ts";
+import { HOSTILE, NO_ADDRESSES } from "../../../tests/hostile.ts";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { ScistreamError } from "../../protocol/errors.ts";
 import { Uid } from "../../protocol/uid.ts";
@@ -157,6 +157,9 @@ Deno.test("hostile endpoints: refused, or exactly where they belong", () => {
     if (by > 0) taken.by++;
     else taken.refused++;
   }
+  for (const text of NO_ADDRESSES) {
+    assertEquals(unlessRefused("BAD_FORMAT", () => Endpoint.parse(text)), undefined, text);
+  }
   // So that this does not go blind.
   assert(taken.by > CASES / 10 && taken.refused > CASES / 3, JSON.stringify(taken));
 });
@@ -187,6 +190,15 @@ Deno.test("render: only what is harmless in every language, and nothing that is 
     if (typeof bad === "string" && /^[A-Za-z0-9._:/[\]@+,=~-]+$/.test(bad)) continue;
     const error = assertThrows(() => safe(bad), ScistreamError);
     assertEquals(error.code, "BAD_FORMAT", JSON.stringify(bad));
+  }
+});
+
+Deno.test("nginx: a host whose name is that of another kind of address", () => {
+  for (const text of ["unix:80", "Unix:80"]) {
+    const channel = { listener: Endpoint.parse("127.0.0.1:80"), target: Endpoint.parse(text) };
+    const error = assertThrows(() => nginx.config(plan([channel])), ScistreamError);
+    assertEquals(error.code, "BAD_FORMAT");
+    assertMatch(error.message, /nginx takes target .*; name the host in full/);
   }
 });
 
