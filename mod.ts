@@ -26,6 +26,7 @@ export {
   ScistreamError,
   Status,
 } from "./lib/protocol/errors.ts";
+export { Networks } from "./lib/protocol/cidr.ts";
 export { MOCK_UID, Uid } from "./lib/protocol/uid.ts";
 export {
   parseNumConn,
@@ -33,6 +34,8 @@ export {
   parseRole,
   PortRange,
   type Rate,
+  RATE_POLICIES,
+  type RatePolicy,
   type Role,
 } from "./lib/protocol/values.ts";
 export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
@@ -42,11 +45,13 @@ export {
   requestSession,
   sayHello,
   type SessionRequest,
+  updateRate,
   updateSession,
 } from "./lib/s2uc/requests.ts";
 export { type Certificate, type CertificateOptions, makeCertificate } from "./lib/certificate.ts";
 export { type S2cs, type S2csOptions, startS2cs } from "./lib/s2cs/server.ts";
 export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";
 export type { ProxySettings } from "./lib/s2ds/proxy/proxied.ts";
+export type { S2dsSettings, Wan } from "./lib/s2ds/s2ds.ts";
 export type { Limits } from "./lib/s2ds/proxy/proxy.ts";
 export type { StunnelCiphers } from "./lib/s2ds/stunnel.ts";

@@ -3,7 +3,8 @@ import { bool, integer, parsed, seconds, text, UsageError } from "../lib/cli/fla
 import { textLog } from "../lib/log.ts";
 import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
 import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
-import { PortRange } from "../lib/protocol/values.ts";
+import { Networks } from "../lib/protocol/cidr.ts";
+import { PortRange, RATE_POLICIES, type RatePolicy } from "../lib/protocol/values.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
 import { survive } from "../lib/survive.ts";
 import { runtimeFault, versionLine } from "../lib/version.ts";
@@ -41,6 +42,31 @@ session; a second one does not wait for them.`,
     type: text(
       "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
       { value: "TYPE", default: "S2DS", short: "t" },
+    ),
+    wan: parsed(
+      "between gateways, S2DS encrypts (tls) or not (plain); both gateways of a session must do alike, and one that runs a plain proxy is plain",
+      parseWan,
+      { value: "tls|plain", default: "tls" },
+    ),
+    workers: integer("processes of S2DS that share the connections; one a core if not given", {
+      value: "N",
+      least: 1,
+      most: 64,
+    }),
+    udp: bool("S2DS forwards UDP beside TCP, each listener's port; it takes --wan plain"),
+    allow: parsed(
+      "networks that data connections may come from; all if not given",
+      Networks.parseList,
+      { value: "CIDR,…" },
+    ),
+    ratePolicy: parsed(
+      "what a request's rate means: nothing (ignore), a part of --capacity (reserve), or also a limit that S2DS holds the session to (enforce)",
+      parseRatePolicy,
+      { value: "POLICY", default: "reserve" },
+    ),
+    capacity: integer(
+      "kilobytes per second that all sessions' rates together may reach; 0 is no bound",
+      { value: "KBPS", default: "0", least: 0, most: Number.MAX_SAFE_INTEGER },
     ),
     dockerSocket: text(
       "Unix socket of the Docker Engine; $DOCKER_HOST if not given, else /var/run/docker.sock",
@@ -107,6 +133,11 @@ session; a second one does not wait for them.`,
         "--client-secret asks for authentication, which is not built in yet; without it everyone who reaches the port is served",
       );
     }
+    if (options.udp && options.wan === "tls") {
+      throw new UsageError(
+        "--udp forwards datagrams in the clear, and --wan tls is to encrypt all that goes between gateways; add --wan plain, or leave --udp away",
+      );
+    }
     const { parseType } = await import("../lib/s2ds/types.ts");
     const { dockerSocket } = await import("../lib/docker/socket.ts");
     const type = parseType(options.type);
@@ -123,6 +154,8 @@ session; a second one does not wait for them.`,
         connections: options.proxyConnections,
         memory: options.proxyMemory,
       },
+      enforce: options.ratePolicy === "enforce",
+      workers: options.workers ?? Math.min(navigator.hardwareConcurrency, MOST_THREADS),
       address: new Endpoint(options.listenerIp, options.port),
       type,
       tls,
@@ -152,6 +185,17 @@ session; a second one does not wait for them.`,
 
 /** More do not make one session faster. */
 const MOST_THREADS = 16;
+
+function parseWan(text: string): "tls" | "plain" {
+  if (text === "tls" || text === "plain") return text;
+  throw new UsageError(`${quote(text)} is neither tls nor plain`);
+}
+
+function parseRatePolicy(text: string): RatePolicy {
+  const policy = RATE_POLICIES.find((each) => each === text);
+  if (policy) return policy;
+  throw new UsageError(`${quote(text)} is none of ${RATE_POLICIES.join(", ")}`);
+}
 
 function parseStunnelCiphers(text: string): "default" | "null" {
   if (text === "default" || text === "null") return text;

@@ -27,9 +27,11 @@ export interface Request {
   num_conn: number;
   /** Kilobytes (1,000 bytes) per second; 0 asks for no limit. */
   rate: number;
+  /** beyond: networks that data connections may come from, as in 192.168.20.0/24; empty for all. */
+  allow: string[];
 }
 
-/** Sets a session's targets. */
+/** Sets a session's targets, or its rate. */
 export interface UpdateTargets {
   /** The session. */
   uid: string;
@@ -37,6 +39,8 @@ export interface UpdateTargets {
   remote_listeners: string[];
   /** PROD or CONS. */
   role: string;
+  /** beyond: the rate from now on, in kilobytes (1,000 bytes) per second; 0 leaves it as it is, -1 asks for no limit. With a rate, remote_listeners may be empty: the targets stay. */
+  rate: number;
 }
 
 /** Ends a session. */
@@ -106,6 +110,10 @@ export interface SessionStatus {
   created_ms: number;
   /** In channel order. */
   channels: Channel[];
+  /** What its user should know, a sentence each. */
+  warnings: string[];
+  /** Whether the gateway holds the session to its rate. */
+  rate_enforced: boolean;
 }
 
 /** One channel: a listener and where it forwards to. */
@@ -128,4 +136,16 @@ export interface Channel {
   last_error: string;
   /** True where this data server type does not count: fields 3 to 7 then say nothing. */
   uncounted: boolean;
+  /** Not let in: from an address that is not allowed, or not proven to be the other gateway. */
+  connections_refused: number;
+  /** Bytes per second to the target over the last second. */
+  speed_to_target: number;
+  /** Bytes per second from the target over the last second. */
+  speed_from_target: number;
+  /** UDP datagrams that were not passed on. */
+  datagrams_dropped: number;
+  /** Addresses that are connected now, a few of them. */
+  peers: string[];
+  /** When the last error was, in milliseconds since 1970 UTC; 0 if there was none. */
+  last_error_ms: number;
 }

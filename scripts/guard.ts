@@ -23,7 +23,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/self.ts",
       "templates/",
     ],
-    packages: ["node:", "eta"],
+    packages: ["node:", "eta", "@peculiar/x509"],
   },
   // The Engine's HTTP knows nothing of what the containers are for.
   { room: "lib/docker/", may: ["lib/docker/", "lib/protocol/errors.ts"], packages: ["node:"] },

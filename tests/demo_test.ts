@@ -74,7 +74,7 @@ Deno.test("demo streams frames through two gateways, verifies each and leaves no
   assertEquals(out.match(/^ {2}127\.0\.0\.1:\d+ +---> .* ---> \d+ frames, /gm)?.length, 4, out);
   const [, verified, sent] = /verified {3}(\d+) of (\d+) frames/.exec(out) ?? [];
   assert(Number(verified) > 0 && verified === sent, out);
-  assertMatch(out, /left {7}nothing: 4 processes gone, 14 listeners closed, \S+ removed/);
+  assertMatch(out, /left {7}nothing: \d+ processes gone, 14 listeners closed, \S+ removed/);
   demo.assertNothingLeft();
 });
 
@@ -142,9 +142,9 @@ Deno.test("demo fails and leaves nothing when a process of it dies", async (t) =
       using demo = new Demo();
       const running = demo.start("--seconds", "600");
       await running.line(/Gbit\/s/, "err");
-      const found = processes().find(({ args }) => demo.owns(args) && args.includes(` ${word} `));
-      assert(found, `no ${what} is running`);
-      Deno.kill(found.pid, "SIGKILL");
+      const found = processes().filter(({ args }) => demo.owns(args) && args.includes(` ${word} `));
+      assert(found.length > 0, `no ${what} is running`);
+      for (const { pid } of found) Deno.kill(pid, "SIGKILL");
       const { code, err } = await running.ended;
       assertEquals(code, 1, err);
       assertMatch(err, /^FAILED /m);

@@ -147,8 +147,9 @@ class Facilities implements AsyncDisposable {
     ];
     const capture = await Capture.start(producers2, "wan", WAN);
     await Promise.all([
-      prod.start((type) => tellsWan(type) ? `--wan-ip=${WAN[0]}` : ""),
-      cons.start(() => ""),
+      prod.start((type) => `--wan=plain ${tellsWan(type) ? `--wan-ip=${WAN[0]}` : ""}`),
+      // So that the built-in one can be paired with each.
+      cons.start(() => "--wan=plain"),
       ...[ECHO_PORT, HASH_PORT, SECRET_PORT].map((port) => producer.listening(port)),
     ]);
     const user = network.host("user");

@@ -126,7 +126,7 @@ Deno.test("with 64 file descriptors: what does not fit is refused, and there is 
 });
 
 Deno.test("a data server whose control server is gone ends once it holds no session", async () => {
-  await using gateway = await Gateway.start();
+  await using gateway = await Gateway.start("--wan=plain");
   const [pid] = gateway.dataServers();
   assert(pid);
   await gateway.process.stop("SIGKILL");

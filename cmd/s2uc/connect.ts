@@ -2,6 +2,7 @@ import { command } from "../../lib/cli/command.ts";
 import { connectionFlags, openClient, parseAddress } from "../../lib/cli/connection.ts";
 import { parsed, text } from "../../lib/cli/flags.ts";
 import {
+  allowFlag,
   jsonFlag,
   mockFlag,
   newUid,
@@ -29,6 +30,8 @@ what the others did is undone. Channel i leads to receiver port i.`,
       help: `${numConnFlag.help}; one a receiver port if not given`,
     },
     rate: rateFlag,
+    prodAllow: allowFlag("the producer's gateway"),
+    consAllow: allowFlag("the consumer's gateway"),
     ...connectionFlags,
     consServerCert: text(
       "certificate of the consumer's control server, if --server-cert is not for both",
@@ -65,6 +68,8 @@ what the others did is undone. Channel i leads to receiver port i.`,
         uid,
         numConn: numConn ?? options.receiverPorts.length,
         rate: options.rate,
+        prodAllow: options.prodAllow,
+        consAllow: options.consAllow,
         receivers: receivers(options),
         prodWanHost: options.prodWanIp,
         signal: io.interrupted,

@@ -7,6 +7,7 @@ import list from "./list.ts";
 import outboundRequest from "./outbound_request.ts";
 import prodReq from "./prod_req.ts";
 import release from "./release.ts";
+import update from "./update.ts";
 
 const group: Group = {
   name: "s2uc",
@@ -17,6 +18,7 @@ const group: Group = {
     inboundRequest,
     outboundRequest,
     connect,
+    update,
     release,
     checkStatus,
     list,

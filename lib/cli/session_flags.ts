@@ -2,6 +2,7 @@
  * Flags and arguments that several session commands share.
  * @module
  */
+import { Networks } from "../protocol/cidr.ts";
 import { Endpoint, parseHost, parsePort } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
 import { MOCK_UID, Uid } from "../protocol/uid.ts";
@@ -30,10 +31,17 @@ export const rateFlag = parsed(
   { value: "KBPS", default: "0" },
 );
 
+/** `--allow`, and others like it. */
+export const allowFlag = (who: string) =>
+  parsed(`networks that may connect to ${who}; all if not given`, Networks.parseList, {
+    value: "CIDR,…",
+  });
+
 /** What every request takes. */
 export const requestFlags = {
   numConn: numConnFlag,
   rate: rateFlag,
+  allow: allowFlag("the session's listeners"),
   ...connectionFlags,
   scope: text("scope of the control server's tokens", { value: "SCOPE", default: "" }),
 };

@@ -4,6 +4,9 @@ import { quote, ScistreamError, Status } from "./errors.ts";
 /** The uid that `--mock True` fixes (contract section 6). Well known, so it protects nothing. */
 export const MOCK_UID = "4f8583bc-a4d3-11ee-9fd6-034d1fcbd7c3";
 
+/** What a secret should have (contract section 1). */
+const STRONG_BITS = 128;
+
 const FORM = /^[0-9A-Za-z_-]{8,64}$/;
 
 /**
@@ -43,6 +46,20 @@ export class Uid {
   static random(): Uid {
     const hex = randomBytes(16).toString("hex");
     return Uid.parse(hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"));
+  }
+
+  /**
+   * Why this uid makes a weak secret, a sentence; empty where it does not. What it protects can be
+   * guessed by whoever can try as many uids.
+   */
+  get weakness(): string {
+    if (this.#secret === MOCK_UID) return "its uid is the well-known one of --mock";
+    const digits = this.#secret.replaceAll("-", "");
+    const bits = digits.length *
+      (/^[0-9]*$/.test(digits) ? Math.log2(10) : /^[0-9a-f]*$/i.test(digits) ? 4 : 6);
+    return bits < STRONG_BITS
+      ? `its uid is short: ${digits.length} digits are ${Math.floor(bits)} bits at most`
+      : "";
   }
 
   /** The uid itself, for the wire and for the user who asked for it. */

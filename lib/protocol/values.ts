@@ -33,6 +33,14 @@ export function parseRate(value: number): Rate {
 }
 
 /**
+ * What the rate of a request means to a gateway: nothing; a part of its capacity; or also a limit
+ * that the session is held to.
+ */
+export const RATE_POLICIES = ["ignore", "reserve", "enforce"] as const;
+/** One of them. */
+export type RatePolicy = typeof RATE_POLICIES[number];
+
+/**
  * A number of channels from outside.
  * @throws {ScistreamError} BAD_FORMAT
  */

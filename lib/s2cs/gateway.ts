@@ -2,10 +2,11 @@
  * The sessions of one gateway: what each call of contract section 3 does to them.
  * @module
  */
+import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Rate, Role } from "../protocol/values.ts";
+import type { Rate, RatePolicy, Role } from "../protocol/values.ts";
 import {
   type ChannelStatus,
   type DataServer,
@@ -28,11 +29,28 @@ export interface GatewayOptions {
   /** How long a req waits for its hello, an early hello for its req, and a ready session for its update. */
   helloTimeoutMs: number;
   maxSessions: number;
+  /** What the rates of requests mean here. */
+  ratePolicy: RatePolicy;
+  /** Kilobytes per second that all sessions' rates together may reach; 0 is no bound. */
+  capacity: Rate;
+  /** Where data connections may come from; a session may allow less. */
+  allow?: Networks;
+  /** What a session's user should know about this uid, a sentence each. */
+  warnings: (uid: Uid) => string[];
   /** Channels of one session. */
   maxConn: number;
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+}
+
+/** What a req asks for. */
+export interface SessionRequest {
+  uid: Uid;
+  role: Role;
+  numConn: number;
+  rate: Rate;
+  allow?: Networks;
 }
 
 /** What a session has beside its record, while this process lives. */
@@ -77,7 +95,7 @@ export class Gateway {
    * @throws {ScistreamError} INVALID_UID, NO_RESOURCE, CONN_ERROR, TIMEOUT, UNAVAILABLE
    */
   async req(
-    request: { uid: Uid; role: Role; numConn: number; rate: Rate },
+    request: SessionRequest,
     signal: AbortSignal,
   ): Promise<Connections> {
     const live = this.#reserve(request);
@@ -145,14 +163,21 @@ export class Gateway {
   }
 
   /**
-   * Sets the targets, repeated over the channels: channel i forwards to target i mod n.
-   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, CONN_ERROR
+   * Sets the targets, repeated over the channels: channel i forwards to target i mod n. With a rate,
+   * sets that too; then there may be no targets, and they stay.
+   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, NO_RESOURCE, CONN_ERROR
    */
-  async update(request: { uid: Uid; targets: readonly Endpoint[] }): Promise<Connections> {
+  async update(
+    request: { uid: Uid; targets: readonly Endpoint[]; rate?: Rate },
+  ): Promise<Connections> {
     const live = this.#find(request.uid);
     const { session } = live;
     this.#assertCan(session, "update");
-    const { targets } = request;
+    const { targets, rate } = request;
+    if (rate !== undefined) await this.#setRate(live, rate);
+    if (targets.length === 0 && rate !== undefined) {
+      return { listeners: session.listeners, prodListeners: session.targets };
+    }
     if (targets.length === 0) {
       throw new ScistreamError("BAD_FORMAT", "remote_listeners is empty; name at least one target");
     }
@@ -198,6 +223,17 @@ export class Gateway {
     );
   }
 
+  /** The data server noticed something about a session. */
+  note(hash: string, note: string): void {
+    const live = this.#live.get(hash);
+    if (live) this.#log("warn", live.session.uid, note);
+  }
+
+  /** Whether sessions are held to their rates. */
+  get enforcesRates(): boolean {
+    return this.#options.ratePolicy === "enforce";
+  }
+
   /** The data server lost this session's channels for good: it is kept, so that its owner can ask. */
   fault(hash: string, reason: string): void {
     const live = this.#live.get(hash);
@@ -225,8 +261,43 @@ export class Gateway {
     this.#step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 
-  #reserve(request: { uid: Uid; role: Role; numConn: number; rate: Rate }): Live {
-    const { uid, role, numConn, rate } = request;
+  async #setRate({ session }: Live, rate: Rate): Promise<void> {
+    const { ratePolicy, dataServer, store } = this.#options;
+    this.#assertFits(rate, session);
+    if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
+    this.#log("info", session.uid, `rate ${session.rate} → ${rate} kB/s`);
+    session.rate = rate;
+    store.put(session);
+  }
+
+  /** That the rates of all sessions, this one's being `rate`, are within the capacity. */
+  #assertFits(rate: Rate, session?: Session): void {
+    const { ratePolicy, capacity } = this.#options;
+    if (ratePolicy === "ignore" || capacity === 0) return;
+    const others = [...this.#live.values()].map((live) => live.session)
+      .filter((each) => each !== session);
+    const reserved = others.reduce((sum, each) => sum + each.rate, 0);
+    if (reserved + rate <= capacity) return;
+    throw new ScistreamError(
+      "NO_RESOURCE",
+      `a rate of ${rate} kB/s was asked for, and ${Math.max(0, capacity - reserved)} of this ` +
+        `gateway's ${capacity} kB/s are not reserved; ask for a lower rate or release a session`,
+    );
+  }
+
+  /** What the session allows must be within what the gateway allows: both are asked. */
+  #assertAllowed(allow?: Networks): void {
+    const { dataServer } = this.#options;
+    if (!allow || dataServer.abilities.allow) return;
+    throw new ScistreamError(
+      "NOT_IMPLEMENTED",
+      `this gateway's data servers (${dataServer.type}) cannot let in some networks only; ` +
+        "ask without allow",
+    );
+  }
+
+  #reserve(request: SessionRequest): Live {
+    const { uid, role, numConn, rate, allow } = request;
     const { store, maxSessions, maxConn } = this.#options;
     this.#assertOpen();
     if (store.get(uid)) {
@@ -250,10 +321,15 @@ export class Gateway {
         `this gateway already has its ${maxSessions} sessions; try again when one is released`,
       );
     }
+    this.#assertFits(rate);
+    this.#assertAllowed(allow);
+    const warnings = this.#options.warnings(uid);
     const session: Session = {
       uid,
       role,
       rate,
+      allow,
+      warnings,
       createdMs: Date.now(),
       state: "reserved",
       reason: "",
@@ -267,12 +343,13 @@ export class Gateway {
     this.#live.set(uid.hash, live);
     store.put(session);
     this.#log("info", uid, `${role}, ${numConn} channels`);
+    for (const warning of warnings) this.#log("warn", uid, warning);
     return live;
   }
 
   /** Finds ports that nobody uses and has the data server listen on them. */
   async #listen(live: Live, numConn: number): Promise<void> {
-    const { ports, dataServer, hosts, store } = this.#options;
+    const { ports, dataServer, hosts, store, ratePolicy, allow } = this.#options;
     const { session } = live;
     const { told, bound } = hosts(session.role);
     const strangers = new Set<number>();
@@ -283,6 +360,8 @@ export class Gateway {
           uid: session.uid,
           role: session.role,
           listeners: live.ports.map((port) => new Endpoint(bound, port)),
+          allow: [allow, session.allow].filter((each) => each !== undefined),
+          limit: ratePolicy === "enforce" ? session.rate : 0,
         });
         break;
       } catch (error) {

@@ -17,6 +17,7 @@ import { MemoryStore } from "./store.ts";
 /** A data server that does what the test says, for what a real one does only when it breaks. */
 class Scripted implements DataServer {
   readonly type = "Scripted";
+  readonly abilities = { limit: true, allow: true, protects: true };
   readonly calls: string[] = [];
   readonly strangers = new Set<number>();
   onOpen: () => Promise<void> = () => Promise.resolve();
@@ -34,6 +35,10 @@ class Scripted implements DataServer {
   async target(_session: string, targets: readonly Endpoint[]) {
     this.calls.push(`target ${targets.join(" ")}`);
     await this.onTarget();
+  }
+  limit(_session: string, limit: number) {
+    this.calls.push(`limit ${limit}`);
+    return Promise.resolve();
   }
   async close(_session: string, drainMs: number) {
     this.calls.push(`close ${drainMs}`);
@@ -54,14 +59,17 @@ function setUp(options: Partial<GatewayOptions> = {}) {
     maxSessions: 3,
     maxConn: 5,
     drainTimeoutMs: 1234,
+    ratePolicy: "reserve",
+    capacity: 0,
+    warnings: () => [],
     log: noLog,
     ...options,
   });
   const never = new AbortController().signal;
   const A = Uid.parse("session-a");
   const B = Uid.parse("session-b");
-  const req = (uid = A, numConn = 2, role: "PROD" | "CONS" = "PROD", signal = never) =>
-    gateway.req({ uid, role, numConn, rate: 0 }, signal);
+  const req = (uid = A, numConn = 2, role: "PROD" | "CONS" = "PROD", signal = never, rate = 0) =>
+    gateway.req({ uid, role, numConn, rate }, signal);
   const hello = (uid = A, signal = never) =>
     gateway.hello({ uid, role: "PROD", appListeners: [new Endpoint("10.9.9.9", 7000)] }, signal);
   const clean = () => {

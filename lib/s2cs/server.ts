@@ -4,10 +4,12 @@
  */
 import { isIPv6 } from "node:net";
 import type { Log } from "../log.ts";
+import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { serveControl } from "../protocol/server.ts";
-import type { PortRange, Role } from "../protocol/values.ts";
+import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
+import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
 import { Gateway } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
@@ -30,6 +32,12 @@ export interface S2csOptions extends DataServerSettings {
   helloTimeoutMs: number;
   /** How long a released session's connections may go on. */
   drainTimeoutMs: number;
+  /** What the rates of requests mean. */
+  ratePolicy: RatePolicy;
+  /** Kilobytes per second that all rates together may reach; 0 is no bound. */
+  capacity: Rate;
+  /** Where data connections may come from. */
+  allow?: Networks;
   /** Sessions at once. */
   maxSessions: number;
   /** Channels of one session. */
@@ -62,7 +70,9 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onFault: (session, reason) => gateway.fault(session, reason),
     onDown: (session, reason) => gateway.down(session, reason),
     onUp: (session) => gateway.up(session),
+    onNote: (session, note) => gateway.note(session, note),
   });
+  assertAble(dataServer, options);
   const gateway = new Gateway({
     store: new MemoryStore(),
     ports: new PortPool(options.portRange),
@@ -72,6 +82,13 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     drainTimeoutMs: options.drainTimeoutMs,
     maxSessions: options.maxSessions,
     maxConn: options.maxConn,
+    ratePolicy: options.ratePolicy,
+    capacity: options.capacity,
+    allow: options.allow,
+    warnings: ({ weakness }) =>
+      dataServer.abilities.protects && weakness
+        ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]
+        : [],
     log,
   });
   // The port is taken before the data server is touched: who holds it owns the gateway's folder.
@@ -102,6 +119,18 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       })();
       return stopping;
     };
+  }
+}
+
+/** @throws {ScistreamError} BAD_FORMAT for settings that this data server type cannot honour */
+function assertAble({ type, abilities }: DataServer, options: S2csOptions): void {
+  const unable = (what: string) =>
+    new ScistreamError("BAD_FORMAT", `${what}, which data server type ${type} cannot; use S2DS`);
+  if (options.ratePolicy === "enforce" && !abilities.limit) {
+    throw unable("--rate-policy enforce holds sessions to their rates");
+  }
+  if (options.allow && !abilities.allow) {
+    throw unable("--allow lets in connections from some networks only");
   }
 }
 

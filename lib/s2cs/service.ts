@@ -3,11 +3,12 @@
  * @module
  */
 import type { SessionStatus } from "../../proto/messages.ts";
+import { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError } from "../protocol/errors.ts";
 import type { ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
-import { parseNumConn, parseRate, parseRole } from "../protocol/values.ts";
+import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/values.ts";
 import type { Connections, Gateway, SessionReport } from "./gateway.ts";
 
 /** Addresses that one message may carry. */
@@ -15,6 +16,37 @@ const MOST_ADDRESSES = 10_000;
 
 /** The service's methods over this gateway. `type` is the data server type that status tells. */
 export function controlService(gateway: Gateway, type: string): ControlHandlers {
+  function report({ session, channels }: SessionReport): SessionStatus {
+    return {
+      session: session.uid.session,
+      role: session.role,
+      state: session.state,
+      reason: session.reason,
+      type,
+      rate: session.rate,
+      created_ms: session.createdMs,
+      warnings: [...session.warnings],
+      rate_enforced: gateway.enforcesRates && session.rate > 0,
+      channels: channels.map((channel, i) => ({
+        listener: String(session.listeners[i]),
+        target: String(session.targets[i] ?? ""),
+        connections_open: channel.connectionsOpen,
+        connections_total: channel.connectionsTotal,
+        connections_failed: channel.connectionsFailed,
+        bytes_to_target: channel.bytesToTarget,
+        bytes_from_target: channel.bytesFromTarget,
+        last_error: channel.lastError,
+        uncounted: !channel.counted,
+        connections_refused: channel.connectionsRefused,
+        speed_to_target: Math.round(channel.speedToTarget),
+        speed_from_target: Math.round(channel.speedFromTarget),
+        datagrams_dropped: channel.datagramsDropped,
+        peers: channel.peers,
+        last_error_ms: channel.lastErrorMs,
+      })),
+    };
+  }
+
   return {
     async req(message, caller) {
       const request = {
@@ -22,6 +54,7 @@ export function controlService(gateway: Gateway, type: string): ControlHandlers 
         role: parseRole(message.role),
         numConn: parseNumConn(message.num_conn),
         rate: parseRate(message.rate),
+        allow: message.allow.length > 0 ? Networks.parse(message.allow, "allow") : undefined,
       };
       return connections(await gateway.req(request, caller.signal));
     },
@@ -40,7 +73,8 @@ export function controlService(gateway: Gateway, type: string): ControlHandlers 
       const uid = Uid.parse(message.uid);
       parseRole(message.role);
       const targets = addresses(message.remote_listeners, "remote_listener");
-      return connections(await gateway.update({ uid, targets }));
+      const rate = parseNewRate(message.rate);
+      return connections(await gateway.update({ uid, targets, rate }));
     },
 
     async release(message) {
@@ -49,12 +83,12 @@ export function controlService(gateway: Gateway, type: string): ControlHandlers 
     },
 
     async status(message) {
-      return report(await gateway.status(Uid.parse(message.uid)), type);
+      return report(await gateway.status(Uid.parse(message.uid)));
     },
 
     async list() {
       const reports = await gateway.list();
-      return { sessions: reports.map((each) => report(each, type)) };
+      return { sessions: reports.map(report) };
     },
   };
 }
@@ -73,25 +107,8 @@ function connections({ listeners, prodListeners }: Connections) {
   return { listeners: listeners.map(String), prod_listeners: prodListeners.map(String) };
 }
 
-function report({ session, channels }: SessionReport, type: string): SessionStatus {
-  return {
-    session: session.uid.session,
-    role: session.role,
-    state: session.state,
-    reason: session.reason,
-    type,
-    rate: session.rate,
-    created_ms: session.createdMs,
-    channels: channels.map((channel, i) => ({
-      listener: String(session.listeners[i]),
-      target: String(session.targets[i] ?? ""),
-      connections_open: channel.connectionsOpen,
-      connections_total: channel.connectionsTotal,
-      connections_failed: channel.connectionsFailed,
-      bytes_to_target: channel.bytesToTarget,
-      bytes_from_target: channel.bytesFromTarget,
-      last_error: channel.lastError,
-      uncounted: !channel.counted,
-    })),
-  };
+/** The rate of an update: 0 leaves it as it is, -1 asks for no limit. */
+function parseNewRate(value: number): Rate | undefined {
+  if (value === 0) return undefined;
+  return value === -1 ? 0 : parseRate(value);
 }

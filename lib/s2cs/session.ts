@@ -1,3 +1,4 @@
+import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
@@ -7,7 +8,8 @@ import type { State } from "./state.ts";
 export interface Session {
   readonly uid: Uid;
   readonly role: Role;
-  readonly rate: Rate;
+  /** As requested, or as updated since. */
+  rate: Rate;
   /** Milliseconds since 1970 UTC. */
   readonly createdMs: number;
   state: State;
@@ -17,6 +19,10 @@ export interface Session {
   listeners: Endpoint[];
   /** The application's addresses, as hello told them. */
   appListeners: Endpoint[];
+  /** Where its data connections may come from; from everywhere if not given. */
+  readonly allow?: Networks;
+  /** What its user should know, a sentence each. */
+  readonly warnings: readonly string[];
   /** Where each channel forwards to; empty until the first update. */
   targets: Endpoint[];
 }

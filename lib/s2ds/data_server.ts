@@ -3,9 +3,10 @@
  * of a session's life: a session is a key here, with listeners and targets.
  * @module
  */
+import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Role } from "../protocol/values.ts";
+import type { Rate, Role } from "../protocol/values.ts";
 
 /** One channel's numbers since its session was opened, or since its data server last died. */
 export interface ChannelStatus {
@@ -13,13 +14,24 @@ export interface ChannelStatus {
   counted: boolean;
   connectionsOpen: number;
   connectionsTotal: number;
-  /** Connections that never reached the target, or were turned away. */
+  /** Let in, but never reached the target. */
   connectionsFailed: number;
+  /** Not let in: from an address that is not allowed, or not proven to be the other gateway. */
+  connectionsRefused: number;
+  /** Addresses that are connected now; a few of them where there are many. */
+  peers: string[];
   /** Bytes from whoever connected to the listener to the target. */
   bytesToTarget: number;
   bytesFromTarget: number;
+  /** Bytes per second over the last second. */
+  speedToTarget: number;
+  speedFromTarget: number;
+  /** UDP datagrams that came and were not passed on. */
+  datagramsDropped: number;
   /** The last thing that went wrong, a sentence; empty if nothing has. */
   lastError: string;
+  /** When that was, in milliseconds since 1970 UTC; 0 if it was not. */
+  lastErrorMs: number;
 }
 
 /** Numbers of a channel that nothing has happened on. */
@@ -29,9 +41,15 @@ export function idleChannel(): ChannelStatus {
     connectionsOpen: 0,
     connectionsTotal: 0,
     connectionsFailed: 0,
+    connectionsRefused: 0,
+    peers: [],
     bytesToTarget: 0,
     bytesFromTarget: 0,
+    speedToTarget: 0,
+    speedFromTarget: 0,
+    datagramsDropped: 0,
     lastError: "",
+    lastErrorMs: 0,
   };
 }
 
@@ -50,6 +68,20 @@ export interface Opening {
   role: Role;
   /** One a channel. */
   listeners: readonly Endpoint[];
+  /** Where connections may come from: addresses that all of these have. */
+  allow: readonly Networks[];
+  /** Kilobytes per second that it is held to, each direction; 0 is no limit. */
+  limit: Rate;
+}
+
+/** What a data server type can do beside forwarding. */
+export interface Abilities {
+  /** Holds a session to its rate. */
+  limit: boolean;
+  /** Lets in connections from some networks only. */
+  allow: boolean;
+  /** Encrypts between gateways, with a secret that comes from the uid. */
+  protects: boolean;
 }
 
 /**
@@ -58,6 +90,7 @@ export interface Opening {
  */
 export interface DataServer {
   readonly type: string;
+  readonly abilities: Abilities;
   /** Makes the data server ready for sessions. */
   start(home: Home): Promise<void>;
   /**
@@ -68,6 +101,8 @@ export interface DataServer {
   open(opening: Opening): Promise<void>;
   /** Sets where each channel's connections go from now on; established ones stay as they are. */
   target(session: string, targets: readonly Endpoint[]): Promise<void>;
+  /** Holds the session to another rate from now on; 0 is no limit. */
+  limit(session: string, limit: Rate): Promise<void>;
   /**
    * Stops listening, lets established connections finish for at most `drainMs`, cuts the rest and
    * frees everything. Of a session that is not there, does nothing. A second call with a smaller
@@ -96,5 +131,7 @@ export interface DataServerEvents {
   onDown: (session: string, reason: string) => void;
   /** They are back. */
   onUp: (session: string) => void;
+  /** Something about this session that its gateway's log should tell. */
+  onNote: (session: string, note: string) => void;
   onLog: (level: "info" | "warn" | "error", message: string) => void;
 }

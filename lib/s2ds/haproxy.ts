@@ -68,13 +68,12 @@ export const haproxy: Proxy = {
       const back = table.get(`ch${i}/BACKEND`);
       if (!front || !back) return idleChannel();
       return {
-        counted: true,
+        ...idleChannel(),
         connectionsOpen: front("scur"),
         connectionsTotal: front("stot"),
         connectionsFailed: back("econ"),
         bytesToTarget: front("bin"),
         bytesFromTarget: front("bout"),
-        lastError: "",
       };
     });
   },

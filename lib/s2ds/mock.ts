@@ -1,9 +1,16 @@
-import { type ChannelStatus, type DataServer, idleChannel, type Opening } from "./data_server.ts";
+import {
+  type Abilities,
+  type ChannelStatus,
+  type DataServer,
+  idleChannel,
+  type Opening,
+} from "./data_server.ts";
 import { probePorts } from "./probe.ts";
 
 /** Forwards nothing, for integrating against the API (contract section 5). */
 export class Mock implements DataServer {
   readonly type = "Mock";
+  readonly abilities: Abilities = { limit: true, allow: true, protects: false };
   readonly #sessions = new Map<string, number>();
 
   start(): Promise<void> {
@@ -18,6 +25,10 @@ export class Mock implements DataServer {
   }
 
   target(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  limit(): Promise<void> {
     return Promise.resolve();
   }
 

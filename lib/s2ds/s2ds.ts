@@ -1,12 +1,12 @@
 /**
- * Type `S2DS`: the built-in forwarder as one child process for all sessions of the gateway.
+ * Type `S2DS`: the built-in forwarder, in processes that share all sessions of the gateway.
  * @module
  */
 import type { Endpoint } from "../protocol/endpoint.ts";
-import { messageOf, ScistreamError } from "../protocol/errors.ts";
-import { selfCommand } from "../self.ts";
-import { descriptorLimit } from "./forwarder/descriptors.ts";
+import { ScistreamError } from "../protocol/errors.ts";
+import type { Rate } from "../protocol/values.ts";
 import {
+  type Abilities,
   type ChannelStatus,
   type DataServer,
   type DataServerEvents,
@@ -14,298 +14,149 @@ import {
   type Opening,
   PortsInUse,
 } from "./data_server.ts";
-import {
-  type Ask,
-  type Greeting,
-  lines,
-  LineWriter,
-  type Reply,
-  WIRE_VERSION,
-} from "./forwarder/wire.ts";
+import { Child } from "./forwarder/child.ts";
+import { descriptorLimit } from "./forwarder/descriptors.ts";
+import { channelSecret } from "./forwarder/secret.ts";
+import { sumOf } from "./forwarder/status.ts";
+import type { Open } from "./forwarder/wire.ts";
+import { probePorts } from "./probe.ts";
 
-/** The child may take this long to start, and a question this long to be answered. */
-const PATIENCE_MS = 10_000;
 /** sockaddr_un, unix(7), less its end. */
 const LONGEST_SOCKET_PATH = 107;
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 5_000;
+const KILOBYTE = 1000;
 
-/** What a session should hold, whatever happens to the child. */
-interface Wanted {
-  listeners: readonly Endpoint[];
-  targets?: readonly Endpoint[];
+/** Whether what goes between gateways is encrypted. */
+export type Wan = "tls" | "plain";
+
+/** Settings of the built-in data server. */
+export interface S2dsSettings {
+  /** Whether what goes between gateways is encrypted. */
+  wan: Wan;
+  /** Processes that share the connections. */
+  workers: number;
+  /** Forwards UDP beside TCP; never with `wan` tls. */
+  udp: boolean;
+  /** Holds sessions to their rates. */
+  enforce: boolean;
 }
 
-/**
- * Drives the s2ds child: starts it or finds the one that an earlier control server left, and when
- * it dies starts another and gives it every session back.
- */
+/** Shares the sessions among its children, and adds up what they did. */
 export class S2ds implements DataServer {
   readonly type = "S2DS";
+  readonly abilities: Abilities;
+  readonly #settings: S2dsSettings;
   readonly #events: DataServerEvents;
-  /** Holds the child's socket and log. */
-  #folder = "";
-  readonly #wanted = new Map<string, Wanted>();
-  #link = Promise.withResolvers<Link>();
-  #child?: Deno.ChildProcess;
-  #stopping = false;
+  #children: Child[] = [];
+  /** The children that hold a session. */
+  readonly #homes = new Map<string, Child[]>();
 
-  constructor(events: DataServerEvents) {
+  constructor(settings: S2dsSettings, events: DataServerEvents) {
+    this.#settings = settings;
+    this.abilities = { limit: true, allow: true, protects: settings.wan === "tls" };
     this.#events = events;
   }
 
   async start({ folder }: Home): Promise<void> {
-    this.#folder = folder;
-    if (this.#socket.length > LONGEST_SOCKET_PATH) {
+    const { workers, wan } = this.#settings;
+    const maxFiles = await descriptorLimit();
+    this.#children = Array.from(
+      { length: workers },
+      (_, i) => new Child({ folder, name: `s2ds-${i}`, maxFiles }, this.#events),
+    );
+    const longest = this.#children.at(-1)?.socket ?? "";
+    if (new TextEncoder().encode(longest).length > LONGEST_SOCKET_PATH) {
       throw new ScistreamError(
         "BAD_FORMAT",
-        `the socket path ${this.#socket} is longer than the ${LONGEST_SOCKET_PATH} characters that the system takes; choose a shorter --state-dir`,
+        `the socket path ${longest} is longer than the ${LONGEST_SOCKET_PATH} characters that the system takes; choose a shorter --state-dir`,
       );
     }
-    const link = await this.#connectOrSpawn();
-    // First, so that no session can be opened between the two and be taken for a leftover.
-    await this.#reconcile(link);
-    this.#up(link);
-  }
-
-  async open({ uid, listeners }: Opening): Promise<void> {
-    const link = await this.#ready();
-    await link.ask({ op: "open", session: uid.hash, listeners: listeners.map(String) });
-    this.#wanted.set(uid.hash, { listeners });
-  }
-
-  async target(session: string, targets: readonly Endpoint[]): Promise<void> {
-    const wanted = this.#wanted.get(session);
-    if (!wanted) throw new ScistreamError("CONN_ERROR", "the data server lost this session");
-    const link = await this.#ready();
-    await link.ask({ op: "target", session, targets: targets.map(String) });
-    wanted.targets = targets;
-  }
-
-  async close(session: string, drainMs: number): Promise<void> {
-    this.#wanted.delete(session);
+    await this.#endOthers(folder);
     try {
-      const link = await this.#ready();
-      await link.ask({ op: "close", session, drainMs }, drainMs + PATIENCE_MS);
+      await Promise.all(this.#children.map((child) => child.start()));
+      // One runtime: one of them finds out for all.
+      if (wan === "tls") await this.#children[0]?.test();
     } catch (error) {
-      // A child that died took its listeners along, and the next one is not given this session.
-      if (!(error instanceof LinkLost)) throw error;
-    }
-  }
-
-  async status(session: string): Promise<ChannelStatus[]> {
-    const link = await this.#ready();
-    const reply = await link.ask({ op: "status", session });
-    return "channels" in reply ? reply.channels : [];
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    try {
-      const link = await this.#ready(1_000);
-      await link.ask({ op: "shutdown" }, 1_000);
-    } catch {
-      // It does not listen any more: the signal will do.
-      try {
-        this.#child?.kill("SIGKILL");
-      } catch {
-        // It is gone.
-      }
-    }
-    await this.#child?.status;
-  }
-
-  get #socket(): string {
-    return `${this.#folder}/s2ds.sock`;
-  }
-
-  /** The link to a living child; waits for one while it is being restarted. */
-  async #ready(patienceMs = PATIENCE_MS): Promise<Link> {
-    return await within(
-      patienceMs,
-      this.#link.promise,
-      () => new ScistreamError("CONN_ERROR", "the data server (s2ds) does not start"),
-    );
-  }
-
-  async #connectOrSpawn(): Promise<Link> {
-    try {
-      const link = await Link.connect(this.#socket);
-      this.#events.onLog("info", `took over the running data server, process ${link.pid}`);
-      return link;
-    } catch {
-      // None is there.
-    }
-    const limit = await descriptorLimit();
-    const child = selfCommand(
-      [
-        "s2ds",
-        ...["--control-socket", this.#socket],
-        ...["--log-file", `${this.#folder}/s2ds.log`],
-        ...limit === undefined ? [] : ["--max-files", String(limit)],
-      ],
-      { folders: [this.#folder] },
-      { stdin: "null", stdout: "piped", stderr: "null", detached: true },
-    ).spawn();
-    this.#child = child;
-    const first = await within(PATIENCE_MS, firstLine(child.stdout), () => {
-      child.kill("SIGKILL");
-      return new ScistreamError("CONN_ERROR", "the data server (s2ds) did not start in time");
-    });
-    if (first !== "ready") {
-      const { code, signal } = await child.status;
-      throw new ScistreamError(
-        "CONN_ERROR",
-        `the data server (s2ds) did not start (${signal ?? `exit code ${code}`}): ${
-          first || `see ${this.#folder}/s2ds.log`
-        }`,
-      );
-    }
-    return await Link.connect(this.#socket);
-  }
-
-  #up(link: Link): void {
-    this.#link.resolve(link);
-    link.lost.then((why) => {
-      if (this.#stopping) return;
-      this.#link = Promise.withResolvers();
-      this.#restart(why);
-    });
-  }
-
-  async #restart(why: string): Promise<void> {
-    this.#events.onLog(
-      "error",
-      `the data server is gone (${why}); starting another for ${this.#wanted.size} sessions`,
-    );
-    for (let wait = FIRST_RETRY_MS; !this.#stopping; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
-      try {
-        const link = await this.#connectOrSpawn();
-        await this.#reconcile(link);
-        this.#events.onLog("info", `the data server is back, process ${link.pid}`);
-        return this.#up(link);
-      } catch (error) {
-        this.#events.onLog("error", `${messageOf(error)}; trying again`);
-        await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
-      }
-    }
-  }
-
-  /** Makes the child hold what is wanted, and nothing else. */
-  async #reconcile(link: Link): Promise<void> {
-    const reply = await link.ask({ op: "sessions" });
-    const held = new Set("sessions" in reply ? reply.sessions : []);
-    for (const session of held) {
-      if (!this.#wanted.has(session)) await link.ask({ op: "close", session, drainMs: 0 });
-    }
-    await Promise.all([...this.#wanted].map(async ([session, wanted]) => {
-      try {
-        const listeners = wanted.listeners.map(String);
-        if (!held.has(session)) await link.ask({ op: "open", session, listeners });
-        const targets = wanted.targets?.map(String);
-        if (targets) await link.ask({ op: "target", session, targets });
-      } catch (error) {
-        if (error instanceof LinkLost) throw error;
-        this.#events.onFault(session, `channels could not be brought back: ${messageOf(error)}`);
-      }
-    }));
-  }
-}
-
-class LinkLost extends ScistreamError {
-  constructor(why: string) {
-    super("CONN_ERROR", `the data server (s2ds) is gone: ${why}`);
-  }
-}
-
-/** A connection to the child: numbered questions and their answers. */
-class Link {
-  readonly #conn: Deno.Conn;
-  readonly #out: LineWriter;
-  readonly #waiting = new Map<number, PromiseWithResolvers<Reply>>();
-  #n = 0;
-  /** Resolves, with the reason, when the connection ends. */
-  readonly lost: Promise<string>;
-
-  private constructor(conn: Deno.Conn, readonly pid: number, rest: AsyncGenerator<string>) {
-    this.#conn = conn;
-    this.#out = new LineWriter(conn);
-    this.lost = this.#read(rest);
-  }
-
-  static async connect(path: string): Promise<Link> {
-    const conn = await Deno.connect({ transport: "unix", path });
-    try {
-      const input = lines(conn);
-      const first = await within(PATIENCE_MS, input.next(), () => new Error("no greeting"));
-      const greeting = JSON.parse(first.value ?? "null") as Partial<Greeting> | null;
-      if (greeting?.s2ds !== WIRE_VERSION) throw new Error("it speaks another version");
-      return new Link(conn, greeting.pid ?? 0, input);
-    } catch (error) {
-      conn.close();
+      await this.stop();
       throw error;
     }
   }
 
-  async ask(ask: Ask, patienceMs = PATIENCE_MS): Promise<Reply> {
-    const n = ++this.#n;
-    const waiting = Promise.withResolvers<Reply>();
-    this.#waiting.set(n, waiting);
-    try {
-      this.#out.send({ n, ...ask }).catch(() => this.#conn.close());
-      const reply = await within(
-        patienceMs,
-        waiting.promise,
-        () =>
-          new ScistreamError("CONN_ERROR", `the data server (s2ds) does not answer (${ask.op})`),
-      );
-      if ("portsInUse" in reply) throw new PortsInUse(reply.portsInUse);
-      if ("error" in reply) throw new ScistreamError(reply.code, `data server: ${reply.error}`);
-      return reply;
-    } finally {
-      this.#waiting.delete(n);
+  /** An earlier control server may have had more children. */
+  async #endOthers(folder: string): Promise<void> {
+    const ours = new Set(this.#children.map(({ socket }) => socket));
+    for (const { name } of Deno.readDirSync(folder)) {
+      const socket = `${folder}/${name}`;
+      if (/^s2ds-\d+\.sock$/.test(name) && !ours.has(socket)) await Child.end(socket);
     }
   }
 
-  async #read(input: AsyncGenerator<string>): Promise<string> {
-    let why = "its connection ended";
-    try {
-      for await (const line of input) {
-        const reply = JSON.parse(line) as Reply;
-        this.#waiting.get(reply.n)?.resolve(reply);
-      }
-    } catch (error) {
-      why = messageOf(error);
-    }
-    for (const waiting of this.#waiting.values()) waiting.reject(new LinkLost(why));
-    try {
-      this.#conn.close();
-    } catch {
-      // Closed by a failed write.
-    }
-    return why;
+  async open({ uid, role, listeners, allow, limit }: Opening): Promise<void> {
+    const { wan, udp, enforce } = this.#settings;
+    // Several processes may share a port, so that nothing but this tells that a stranger has it.
+    if (this.#children.length > 1) probePorts(listeners, udp);
+    // One bucket holds a session to its rate: all its connections are in one process.
+    const children = enforce ? [this.#leastLoaded()] : this.#children;
+    const open: Open = {
+      op: "open",
+      session: uid.hash,
+      listeners: listeners.map(String),
+      share: children.length > 1,
+      role,
+      secret: wan === "tls" ? channelSecret(uid.reveal()).toHex() : undefined,
+      allow: allow.map(({ texts }) => texts),
+      rate: limit * KILOBYTE,
+      udp: false,
+    };
+    const opened = await Promise.allSettled(
+      children.map((child, i) => child.open({ ...open, udp: udp && i === 0 })),
+    );
+    const failures = opened.flatMap((each) => each.status === "rejected" ? [each.reason] : []);
+    if (failures.length === 0) return void this.#homes.set(uid.hash, children);
+    await Promise.allSettled(
+      children.flatMap((child, i) =>
+        opened[i]?.status === "fulfilled" ? [child.close(uid.hash, 0)] : []
+      ),
+    );
+    const other = failures.find((failure) => !(failure instanceof PortsInUse));
+    if (other) throw other;
+    throw new PortsInUse([
+      ...new Set((failures as PortsInUse[]).flatMap((failure) => failure.ports)),
+    ]);
   }
-}
 
-/** The promise, or the error once the time is over. */
-async function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
+  async target(session: string, targets: readonly Endpoint[]): Promise<void> {
+    await this.#all(session, (child) => child.target(session, targets.map(String)));
   }
-}
 
-/** The first line of a child's output; what comes later is thrown away. */
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let text = "";
-  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
-    text += part;
-    if (text.includes("\n")) break;
+  async limit(session: string, limit: Rate): Promise<void> {
+    await this.#all(session, (child) => child.limit(session, limit * KILOBYTE));
   }
-  return text.split("\n", 1)[0] ?? "";
+
+  async close(session: string, drainMs: number): Promise<void> {
+    const children = this.#homes.get(session) ?? this.#children;
+    await Promise.all(children.map((child) => child.close(session, drainMs)));
+    this.#homes.delete(session);
+  }
+
+  async status(session: string): Promise<ChannelStatus[]> {
+    const replies = await this.#all(session, (child) => child.status(session));
+    const parts = replies.map((reply) => "channels" in reply ? reply.channels : []);
+    const channels = Math.max(0, ...parts.map((part) => part.length));
+    return Array.from(
+      { length: channels },
+      (_, i) => sumOf(parts.flatMap((part) => part[i] ? [part[i]] : [])),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.stop()));
+  }
+
+  #all<T>(session: string, ask: (child: Child) => Promise<T>): Promise<T[]> {
+    return Promise.all((this.#homes.get(session) ?? []).map(ask));
+  }
+
+  #leastLoaded(): Child {
+    return this.#children.reduce((least, child) => child.load < least.load ? child : least);
+  }
 }

@@ -50,6 +50,7 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     image: "stunnel:latest",
     configFolder: "/etc/stunnel",
     udp: false,
+    protects: true,
     // A thread for each connection.
     mostTasks: 4_096,
     stopSignal: "SIGTERM",

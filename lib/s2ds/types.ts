@@ -11,11 +11,11 @@ import { Containers } from "./proxy/containers.ts";
 import { Processes } from "./proxy/processes.ts";
 import { Proxied, type ProxySettings } from "./proxy/proxied.ts";
 import type { Proxy } from "./proxy/proxy.ts";
-import { S2ds } from "./s2ds.ts";
+import { S2ds, type S2dsSettings } from "./s2ds.ts";
 import { stunnel, type StunnelCiphers } from "./stunnel.ts";
 
 /** Settings of all types; each takes what concerns it. */
-export interface DataServerSettings extends ProxySettings {
+export interface DataServerSettings extends ProxySettings, S2dsSettings {
   /** The Docker Engine's Unix socket. */
   dockerSocket: string;
   /** Container image; the type's own if not given. */
@@ -28,7 +28,7 @@ type Make = (type: string, settings: DataServerSettings, events: DataServerEvent
 type Choose = (settings: DataServerSettings) => Proxy;
 
 const TYPES: Record<string, Make> = {
-  S2DS: (_type, _settings, events) => new S2ds(events),
+  S2DS: (_type, settings, events) => new S2ds(settings, events),
   Haproxy: container(() => haproxy),
   Nginx: container(() => nginx),
   Stunnel: container(({ stunnelCiphers }) => stunnel(stunnelCiphers)),

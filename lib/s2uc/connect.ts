@@ -3,6 +3,7 @@
  * @module
  */
 import type { ControlClient } from "../protocol/client.ts";
+import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
@@ -20,6 +21,10 @@ export interface ConnectOptions {
   numConn: number;
   /** The rate asked for at both. */
   rate: Rate;
+  /** Networks that may connect to the producer's gateway; all if not given. */
+  prodAllow?: Networks;
+  /** Networks that may connect to the consumer's gateway; all if not given. */
+  consAllow?: Networks;
   /** Where the producer's application listens. */
   receivers: readonly Endpoint[];
   /** Host of the producer's gateway that the consumer's reaches, where its listeners tell another. */
@@ -101,19 +106,20 @@ async function openBoth(
 
 /** One side's req and hello, at once: the server holds whichever is early. */
 async function openSide(
-  { uid, numConn, rate }: ConnectOptions,
+  { uid, numConn, rate, prodAllow, consAllow }: ConnectOptions,
   client: ControlClient,
   role: Role,
   appListeners: readonly Endpoint[],
   outer: AbortSignal,
   onOpened: () => void,
 ): Promise<Endpoint[]> {
+  const allow = role === "PROD" ? prodAllow : consAllow;
   // When one of the two fails, the other would wait for nothing.
   const failed = new AbortController();
   const signal = AbortSignal.any([outer, failed.signal]);
   try {
     const [response] = await Promise.all([
-      requestSession(client, { uid, role, numConn, rate }, signal).then((response) => {
+      requestSession(client, { uid, role, numConn, rate, allow }, signal).then((response) => {
         onOpened();
         return response;
       }),

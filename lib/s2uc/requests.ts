@@ -4,6 +4,7 @@
  */
 import type { AppResponse, Response } from "../../proto/messages.ts";
 import type { ControlClient } from "../protocol/client.ts";
+import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
@@ -22,6 +23,8 @@ export interface SessionRequest {
   numConn: number;
   /** The rate asked for. */
   rate: Rate;
+  /** Networks that data connections may come from; from everywhere if not given. */
+  allow?: Networks;
 }
 
 /** Asks for a session; pending until its application has said hello. */
@@ -31,7 +34,12 @@ export function requestSession(
   signal?: AbortSignal,
 ): Promise<Response> {
   const { uid, role, numConn, rate } = request;
-  return client.call("req", { uid: uid.reveal(), role, num_conn: numConn, rate }, { signal });
+  const allow = [...request.allow?.texts ?? []];
+  return client.call(
+    "req",
+    { uid: uid.reveal(), role, num_conn: numConn, rate, allow },
+    { signal },
+  );
 }
 
 /** Sets a session's targets. */
@@ -42,9 +50,26 @@ export function updateSession(
   targets: readonly string[],
   signal?: AbortSignal,
 ): Promise<Response> {
-  return client.call("update", { uid: uid.reveal(), role, remote_listeners: [...targets] }, {
-    signal,
-  });
+  return client.call(
+    "update",
+    { uid: uid.reveal(), role, remote_listeners: [...targets], rate: 0 },
+    { signal },
+  );
+}
+
+/** Sets a running session's rate; 0 asks for no limit. */
+export function updateRate(
+  client: ControlClient,
+  uid: Uid,
+  rate: Rate,
+  signal?: AbortSignal,
+): Promise<Response> {
+  // The wire's 0 leaves the rate as it is.
+  return client.call(
+    "update",
+    { uid: uid.reveal(), role: "PROD", remote_listeners: [], rate: rate === 0 ? -1 : rate },
+    { signal },
+  );
 }
 
 /** Releases a session. */

@@ -29,24 +29,39 @@ export function statusLines(status: SessionStatus, nowMs: number): string[] {
   const age = humanTime((nowMs - status.created_ms) / 1000);
   const lines = [
     `session ${status.session}: ${status.state}, ${status.role}, ${status.type}, ${age} old` +
-    (status.rate > 0 ? `, rate ${status.rate} kB/s` : ""),
+    (status.rate > 0
+      ? `, rate ${status.rate} kB/s ${status.rate_enforced ? "enforced" : "asked for"}`
+      : ""),
   ];
+  for (const warning of status.warnings) lines.push(`  warning: ${warning}`);
   if (status.reason) lines.push(`  reason: ${status.reason}`);
-  for (const channel of status.channels) lines.push(...channelLines(channel));
+  for (const channel of status.channels) lines.push(...channelLines(channel, nowMs));
   return lines;
 }
 
-function channelLines(channel: Channel): string[] {
-  const { connections_open, connections_total, connections_failed } = channel;
+function channelLines(channel: Channel, nowMs: number): string[] {
+  const { connections_open, connections_total, connections_failed, connections_refused } = channel;
+  const { datagrams_dropped, peers, last_error, last_error_ms } = channel;
   const numbers = channel.uncounted
     ? "not counted by this type"
     : `connections ${connections_open} open, ${connections_total} total` +
       (connections_failed > 0 ? `, ${connections_failed} failed` : "") +
-      `  bytes ${humanBytes(channel.bytes_to_target)} to target, ` +
-      `${humanBytes(channel.bytes_from_target)} back`;
+      (connections_refused > 0 ? `, ${connections_refused} refused` : "") +
+      (datagrams_dropped > 0 ? `, ${datagrams_dropped} datagrams dropped` : "") +
+      `  ${flow(channel.bytes_to_target, channel.speed_to_target)} to target, ` +
+      `${flow(channel.bytes_from_target, channel.speed_from_target)} back`;
   const lines = [`  ${channel.listener} → ${channel.target || "(no target yet)"}  ${numbers}`];
-  if (channel.last_error) lines.push(`    last error: ${channel.last_error}`);
+  if (peers.length > 0) lines.push(`    from ${peers.join(", ")}`);
+  if (last_error) {
+    const ago = last_error_ms > 0 ? ` ${humanTime((nowMs - last_error_ms) / 1000)} ago` : "";
+    lines.push(`    last error${ago}: ${last_error}`);
+  }
   return lines;
+}
+
+/** What was carried, and how fast it goes now. */
+function flow(bytes: number, speed: number): string {
+  return humanBytes(bytes) + (speed > 0 ? ` (${humanBytes(speed)}/s)` : "");
 }
 
 /** All sessions of a server, a line each, under a head. */

@@ -1,9 +1,14 @@
 import net from "node:net";
+import type { Networks } from "../../protocol/cidr.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { ScistreamError } from "../../protocol/errors.ts";
+import type { Role } from "../../protocol/values.ts";
 import { type ChannelStatus, idleChannel, PortsInUse } from "../data_server.ts";
+import { Connection } from "./connection.ts";
 import type { DescriptorBudget } from "./descriptors.ts";
-import { dial, Relay } from "./relay.ts";
+import { Meter } from "./meter.ts";
+import type { Shared } from "./relay.ts";
+import type { GatewayTls } from "./tls.ts";
 
 /** An accepted connection and the one to its target. */
 const PER_CONNECTION = 2;
@@ -13,34 +18,54 @@ const RESUME_MS = 10;
 const RESUME_TRIES = 500;
 /** Connections that may wait on one channel for its first target. */
 const MOST_HELD = 256;
-const CONNECT_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_MS = 60_000;
+/** Connections that may be unproven at once: from one address, and in all. */
+const MOST_PROVING_FROM = 256;
+const MOST_PROVING = 1024;
+/** Peers that status names. */
+const MOST_PEERS = 8;
+
+/** What a channel is to do, and what it shares with others. */
+export interface ChannelOptions extends Shared {
+  at: Endpoint;
+  budget: DescriptorBudget;
+  /** Other workers listen there too. */
+  reusePort?: boolean;
+  role?: Role;
+  tls?: GatewayTls;
+  /** Where connections may come from: addresses that all of these have. */
+  allow?: readonly Networks[];
+  /** Takes what went wrong. */
+  note?: (why: string) => void;
+}
 
 /** One listener and the connections that it accepted. */
 export class Channel {
-  readonly #at: Endpoint;
-  readonly #budget: DescriptorBudget;
+  readonly #options: ChannelOptions;
   readonly #status: ChannelStatus = idleChannel();
-  /** Accepted before there was a target. */
-  readonly #held = new Set<net.Socket>();
-  /** Ends of connections that cut them: those still being connected, and relays. */
-  readonly #live = new Set<() => void>();
+  readonly #live = new Set<Connection>();
+  /** Those whose peer is not proven yet, oldest first, and how many there are by address. */
+  readonly #proving = new Set<Connection>();
+  readonly #provingFrom = new Map<string, number>();
+  readonly #toTarget = new Meter();
+  readonly #fromTarget = new Meter();
   #server?: net.Server;
   #stopped = false;
   #target?: Endpoint;
+  /** Those that came before there was a target. */
+  readonly #held = new Set<PromiseWithResolvers<Endpoint>>();
   #onEmpty?: () => void;
 
-  private constructor(at: Endpoint, budget: DescriptorBudget) {
-    this.#at = at;
-    this.#budget = budget;
+  private constructor(options: ChannelOptions) {
+    this.#options = options;
   }
 
   /** @throws {PortsInUse}, or {ScistreamError} NO_RESOURCE without descriptors */
-  static async listen(at: Endpoint, budget: DescriptorBudget): Promise<Channel> {
+  static async listen(options: ChannelOptions): Promise<Channel> {
+    const { budget } = options;
     if (!budget.take(PER_LISTENER)) {
       throw new ScistreamError("NO_RESOURCE", "the data server is out of file descriptors");
     }
-    const channel = new Channel(at, budget);
+    const channel = new Channel(options);
     try {
       await channel.#listen();
     } catch (error) {
@@ -51,14 +76,17 @@ export class Channel {
   }
 
   #listen(): Promise<void> {
-    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    const { at, reusePort } = this.#options;
+    // A TLS handshake reads at once; what is plain waits until it has a target.
+    const pauseOnConnect = !this.#provesPeers;
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect });
     server.on("connection", (socket) => this.#accept(socket));
     return new Promise((resolve, reject) => {
       server.on("error", (error: NodeJS.ErrnoException) => {
-        if (this.#server === server) this.#fail(`listener: ${error.message}`);
-        reject(error.code === "EADDRINUSE" ? new PortsInUse([this.#at.port]) : error);
+        if (this.#server === server) this.#tell(`listener: ${error.message}`);
+        reject(error.code === "EADDRINUSE" ? new PortsInUse([at.port]) : error);
       });
-      server.listen({ host: this.#at.host, port: this.#at.port, backlog: 1024 }, () => {
+      server.listen({ host: at.host, port: at.port, backlog: 1024, reusePort }, () => {
         this.#server = server;
         if (this.#stopped) server.close();
         resolve();
@@ -73,7 +101,7 @@ export class Channel {
   #pause(): void {
     this.#server?.close();
     this.#server = undefined;
-    this.#budget.onFree(PER_CONNECTION, () => this.#resume(RESUME_TRIES));
+    this.#options.budget.onFree(PER_CONNECTION, () => this.#resume(RESUME_TRIES));
   }
 
   #resume(tries: number): void {
@@ -81,32 +109,49 @@ export class Channel {
     this.#listen().catch((error) => {
       // The old listener's port is free a moment after it is closed.
       if (tries > 0) setTimeout(() => this.#resume(tries - 1), RESUME_MS);
-      else this.#fail(`listener: ${error.message}`);
+      else this.#tell(`listener: ${error.message}`);
     });
   }
 
+  get #provesPeers(): boolean {
+    return this.#options.tls !== undefined && this.#options.role === "PROD";
+  }
+
   get status(): ChannelStatus {
-    return { ...this.#status, connectionsOpen: this.#live.size + this.#held.size };
+    const peers = new Set<string>();
+    for (const connection of this.#live) {
+      if (peers.size >= MOST_PEERS) break;
+      if (!this.#proving.has(connection)) peers.add(connection.peer);
+    }
+    return {
+      ...this.#status,
+      connectionsOpen: this.#live.size,
+      peers: [...peers],
+      speedToTarget: this.#toTarget.perSecond,
+      speedFromTarget: this.#fromTarget.perSecond,
+    };
+  }
+
+  /** Measures; to be called every TICK_MS. */
+  tick(now: number): void {
+    this.#toTarget.tick(this.#status.bytesToTarget, now);
+    this.#fromTarget.tick(this.#status.bytesFromTarget, now);
   }
 
   /** New connections go there from now on, and those that waited for a first target. */
   target(to: Endpoint): void {
     this.#target = to;
-    for (const socket of this.#held) {
-      this.#held.delete(socket);
-      this.#connect(socket, to);
-    }
+    for (const held of this.#held) held.resolve(to);
+    this.#held.clear();
   }
 
   /** Stops listening and cuts whoever still waits for a target. */
   stopListening(): void {
     this.#stopped = true;
     this.#server?.close();
-    this.#budget.give(PER_LISTENER);
-    for (const socket of this.#held) {
-      this.#held.delete(socket);
-      this.#turnAway(socket, "released before it had a target");
-    }
+    this.#options.budget.give(PER_LISTENER);
+    for (const held of this.#held) held.reject(new Error("released before it had a target"));
+    this.#held.clear();
   }
 
   /** Resolves when no connection is left. Call after {@linkcode Channel.stopListening}. */
@@ -119,89 +164,84 @@ export class Channel {
 
   /** Cuts every connection with an RST. */
   cut(): void {
-    for (const end of this.#live) end();
+    for (const connection of this.#live) connection.cut("cut while connecting");
   }
 
   #accept(socket: net.Socket): void {
+    const { allow, budget } = this.#options;
     this.#status.connectionsTotal++;
     // Until a relay takes it over, a socket that fails must not take the process with it.
     socket.on("error", () => {});
-    if (!this.#budget.take(PER_CONNECTION)) {
-      this.#refuse(socket, "out of file descriptors: too many connections at once");
+    const from = socket.remoteAddress ?? "";
+    const closed = allow?.find((networks) => !networks.has(from));
+    if (closed) {
+      return this.#refuse(socket, `${from} is not in the networks that are allowed (${closed})`);
+    }
+    if (this.#provesPeers && !this.#roomToProve(from)) {
+      return this.#refuse(socket, `${from}: ${MOST_PROVING_FROM} of its connections are unproven`);
+    }
+    if (!budget.take(PER_CONNECTION)) {
+      this.#status.connectionsFailed++;
+      this.#tell("out of file descriptors: too many connections at once");
+      socket.resetAndDestroy();
       return this.#pause();
     }
-    if (this.#target) return this.#connect(socket, this.#target);
+    const connection = new Connection(socket, {
+      ...this.#options,
+      status: this.#status,
+      target: () => this.#firstTarget(),
+      tell: (why) => this.#tell(why),
+    });
+    this.#live.add(connection);
+    if (this.#provesPeers) this.#prove(connection);
+    connection.done.finally(() => {
+      this.#live.delete(connection);
+      budget.give(PER_CONNECTION);
+      if (this.#live.size === 0) this.#onEmpty?.();
+    });
+  }
+
+  #firstTarget(): Promise<Endpoint> {
+    if (this.#target) return Promise.resolve(this.#target);
     if (this.#held.size >= MOST_HELD) {
-      return this.#turnAway(socket, `more than ${MOST_HELD} connections wait for a target`);
+      return Promise.reject(new Error(`more than ${MOST_HELD} connections wait for a target`));
     }
-    this.#held.add(socket);
+    const held = Promise.withResolvers<Endpoint>();
+    this.#held.add(held);
+    return held.promise;
   }
 
-  #connect(accepted: net.Socket, to: Endpoint): void {
-    const dialled = dial();
-    const { socket } = dialled;
-    let settled = false;
-    const giveUp = (why: string) => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      this.#forget(giveUpNow);
-      socket.destroy();
-      this.#turnAway(accepted, `target ${to}: ${why}`);
-    };
-    const giveUpNow = () => giveUp("cut while connecting");
-    const timer = setTimeout(
-      () => giveUp(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`),
-      CONNECT_TIMEOUT_MS,
-    );
-    this.#live.add(giveUpNow);
-    socket.once("error", (error: NodeJS.ErrnoException) => giveUp(error.code ?? error.message));
-    socket.connect({ host: to.host, port: to.port }, () => {
-      if (accepted.destroyed) return giveUp("the client hung up");
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      this.#relay(accepted, dialled, giveUpNow);
-    });
-  }
-
-  #relay(accepted: net.Socket, dialled: ReturnType<typeof dial>, replaces: () => void): void {
-    for (const socket of [accepted, dialled.socket]) {
-      socket.setNoDelay(true);
-      socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  /** Whether another connection from there may begin to prove itself; the oldest one makes room. */
+  #roomToProve(from: string): boolean {
+    if ((this.#provingFrom.get(from) ?? 0) >= MOST_PROVING_FROM) return false;
+    if (this.#proving.size >= MOST_PROVING) {
+      const [oldest] = this.#proving;
+      oldest?.cut(`${oldest.peer} was cut: too many connections are unproven`);
     }
-    const relay = new Relay(accepted, dialled, {
-      toTarget: (n) => this.#status.bytesToTarget += n,
-      fromTarget: (n) => this.#status.bytesFromTarget += n,
+    return true;
+  }
+
+  #prove(connection: Connection): void {
+    const { peer } = connection;
+    this.#proving.add(connection);
+    this.#provingFrom.set(peer, (this.#provingFrom.get(peer) ?? 0) + 1);
+    connection.proven.finally(() => {
+      this.#proving.delete(connection);
+      const left = (this.#provingFrom.get(peer) ?? 1) - 1;
+      if (left > 0) this.#provingFrom.set(peer, left);
+      else this.#provingFrom.delete(peer);
     });
-    const end = () => relay.reset();
-    this.#live.add(end);
-    this.#live.delete(replaces);
-    relay.done.then((error) => {
-      if (error) this.#status.lastError = error;
-      this.#budget.give(PER_CONNECTION);
-      this.#forget(end);
-    });
   }
 
-  /** Ends an accepted connection that reaches no target. */
-  #turnAway(accepted: net.Socket, why: string): void {
-    this.#budget.give(PER_CONNECTION);
-    this.#refuse(accepted, why);
+  #refuse(socket: net.Socket, why: string): void {
+    this.#status.connectionsRefused++;
+    this.#tell(why);
+    socket.resetAndDestroy();
   }
 
-  #refuse(accepted: net.Socket, why: string): void {
-    this.#fail(why);
-    accepted.resetAndDestroy();
-  }
-
-  #fail(why: string): void {
-    this.#status.connectionsFailed++;
+  #tell(why: string): void {
     this.#status.lastError = why;
-  }
-
-  #forget(end: () => void): void {
-    this.#live.delete(end);
-    if (this.#live.size === 0) this.#onEmpty?.();
+    this.#status.lastErrorMs = Date.now();
+    this.#options.note?.(why);
   }
 }

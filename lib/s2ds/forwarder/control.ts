@@ -2,6 +2,7 @@
  * The s2ds process: an engine driven by one s2cs at a time over a Unix socket.
  * @module
  */
+import { Networks } from "../../protocol/cidr.ts";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { PortsInUse } from "../data_server.ts";
@@ -19,6 +20,8 @@ import {
 
 /** Without a control server, an s2ds that holds no session ends after this long. */
 const LONELY_MS = 10_000;
+/** A session has one note in so long. */
+const NOTE_MS = 5_000;
 
 /** How an s2ds process is set up. */
 export interface ControlOptions {
@@ -38,10 +41,21 @@ export interface ControlOptions {
  * While it holds sessions it goes on without a control server, for the next one to take over.
  */
 export async function serveEngine(options: ControlOptions): Promise<void> {
-  const engine = new Engine(new DescriptorBudget(options.maxFiles));
+  const noted = new Map<string, number>();
+  const engine = new Engine(
+    new DescriptorBudget(options.maxFiles),
+    (session, note) => {
+      // Whoever knocks at a port must not fill the log: status has the last one, and counts them all.
+      const now = Date.now();
+      if (now - (noted.get(session) ?? 0) < NOTE_MS) return;
+      noted.set(session, now);
+      notes?.send({ session, note }).catch(() => {});
+    },
+  );
   const ended = Promise.withResolvers<void>();
   const listener = listenPrivately(options.socket);
   let controller: Deno.Conn | undefined;
+  let notes: LineWriter | undefined;
   let lonely = setTimeout(endIfIdle, LONELY_MS);
 
   function endIfIdle() {
@@ -52,12 +66,14 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
     const out = new LineWriter(conn);
     const greeting: Greeting = { s2ds: WIRE_VERSION, pid: Deno.pid };
     await out.send(greeting);
+    notes = out;
     for await (const line of lines(conn)) {
       const ask = parseAsk(line);
       if (ask.op === "shutdown") {
         await out.send({ n: ask.n, ok: true });
         return ended.resolve();
       }
+      if (ask.op === "close") noted.delete(ask.session);
       // Not awaited: a close that drains must not hold up the others.
       answer(engine, ask).then((reply) => out.send({ n: ask.n, ...reply }))
         .catch((error) => options.log(`reply not sent: ${messageOf(error)}`));
@@ -76,6 +92,7 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
           if (controller !== conn) return;
           conn.close();
           controller = undefined;
+          notes = undefined;
           options.log(`control server gone, ${engine.sessions.length} sessions go on`);
           lonely = setTimeout(endIfIdle, engine.sessions.length === 0 ? 0 : LONELY_MS);
         });
@@ -108,16 +125,27 @@ export async function answer(
   try {
     switch (ask.op) {
       case "open":
-        await engine.open(ask.session, ask.listeners.map((at) => Endpoint.parse(at)));
+        await engine.open(ask.session, {
+          ...ask,
+          listeners: ask.listeners.map((at) => Endpoint.parse(at)),
+          secret: ask.secret === undefined ? undefined : Uint8Array.fromHex(ask.secret),
+          allow: ask.allow.map((texts) => Networks.parse(texts)),
+        });
         return { ok: true };
       case "target":
         await engine.target(ask.session, ask.targets.map((to) => Endpoint.parse(to)));
+        return { ok: true };
+      case "limit":
+        await engine.limit(ask.session, ask.rate);
         return { ok: true };
       case "close":
         await engine.close(ask.session, ask.drainMs);
         return { ok: true };
       case "status":
         return { channels: await engine.status(ask.session) };
+      case "test":
+        await (await import("./self_test.ts")).selfTest();
+        return { ok: true };
       case "sessions":
         return { sessions: engine.sessions };
     }

@@ -1,10 +1,39 @@
+import type { Networks } from "../../protocol/cidr.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
+import type { Role } from "../../protocol/values.ts";
 import { type ChannelStatus, PortsInUse } from "../data_server.ts";
 import { Channel } from "./channel.ts";
 import type { DescriptorBudget } from "./descriptors.ts";
+import { Limit } from "./limit.ts";
+import { MEMORY, Memory } from "./memory.ts";
+import { TICK_MS } from "./meter.ts";
+import { sumOf } from "./status.ts";
+import { GatewayTls } from "./tls.ts";
+import { UdpChannel } from "./udp.ts";
+
+/** What a forwarder is to hold for a session. */
+export interface SessionOptions {
+  /** One a channel. */
+  listeners: readonly Endpoint[];
+  /** Whether other processes listen there too. */
+  share?: boolean;
+  /** Which of its sides is the other gateway; neither if not given. */
+  role?: Role;
+  /** Encrypts towards the other gateway, both proven by this secret. */
+  secret?: Uint8Array;
+  /** Where connections may come from: addresses that all of these have. */
+  allow?: readonly Networks[];
+  /** Bytes per second, each direction; 0 is no limit. */
+  rate?: number;
+  /** Forwards datagrams too. */
+  udp?: boolean;
+}
 
 interface Session {
   channels: Channel[];
+  datagrams: UdpChannel[];
+  limits: { toTarget: Limit; fromTarget: Limit };
+  tls?: GatewayTls;
   /** Set once the session is being closed. */
   closing?: { deadline: number; hurry: (drainMs: number) => void; done: Promise<void> };
 }
@@ -13,9 +42,19 @@ interface Session {
 export class Engine {
   readonly #sessions = new Map<string, Session>();
   readonly #budget: DescriptorBudget;
+  readonly #note: (session: string, why: string) => void;
+  readonly #memory = new Memory(MEMORY);
+  #ticking?: ReturnType<typeof setInterval>;
 
-  constructor(budget: DescriptorBudget) {
+  /**
+   * @param note takes what goes wrong on a session's channels
+   */
+  constructor(
+    budget: DescriptorBudget,
+    note: (session: string, why: string) => void = () => {},
+  ) {
     this.#budget = budget;
+    this.#note = note;
   }
 
   /** Keys of the sessions that it holds. */
@@ -23,20 +62,47 @@ export class Engine {
     return [...this.#sessions.keys()];
   }
 
-  async open(session: string, listeners: readonly Endpoint[]): Promise<void> {
+  async open(session: string, options: SessionOptions): Promise<void> {
     if (this.#sessions.has(session)) throw new Error(`session ${session} is open already`);
-    const record: Session = { channels: [] };
+    const { listeners, share, role, secret, allow, rate = 0, udp = false } = options;
+    const side = role === "PROD" ? "server" : "client";
+    const record: Session = {
+      channels: [],
+      datagrams: [],
+      limits: { toTarget: new Limit(rate), fromTarget: new Limit(rate) },
+      tls: secret && new GatewayTls(side, async () => {
+        // Not for those who do without it: it takes 20 ms to load, and 8 MB.
+        const { makeCredentials } = await import("./identity.ts");
+        return await makeCredentials(secret, side);
+      }),
+    };
     this.#sessions.set(session, record);
+    const shared = {
+      budget: this.#budget,
+      reusePort: share,
+      allow,
+      note: (why: string) => this.#note(session, why),
+      ...record.limits,
+    };
+    const more = { memory: this.#memory, role, tls: record.tls };
     const results = await Promise.allSettled(
-      listeners.map((at) => Channel.listen(at, this.#budget)),
+      listeners.map((at) => Channel.listen({ ...shared, ...more, at })),
     );
     const failures: unknown[] = [];
     for (const result of results) {
       if (result.status === "fulfilled") record.channels.push(result.value);
       else failures.push(result.reason);
     }
-    if (failures.length === 0) return;
+    for (const at of udp ? listeners : []) {
+      try {
+        record.datagrams.push(UdpChannel.listen({ ...shared, at }));
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length === 0) return this.#tick();
     for (const channel of record.channels) channel.stopListening();
+    for (const channel of record.datagrams) channel.close();
     this.#sessions.delete(session);
     const other = failures.find((failure) => !(failure instanceof PortsInUse));
     if (other) throw other;
@@ -44,12 +110,23 @@ export class Engine {
   }
 
   target(session: string, targets: readonly Endpoint[]): Promise<void> {
-    const record = this.#sessions.get(session);
-    if (!record || record.closing) throw new Error(`no session ${session}`);
+    const record = this.#open(session);
     if (targets.length !== record.channels.length) {
       throw new Error(`${targets.length} targets for ${record.channels.length} channels`);
     }
-    targets.forEach((to, i) => record.channels[i]?.target(to));
+    // A certificate takes some milliseconds: in neither this call's time nor the first connection's.
+    if (record.tls) setTimeout(() => record.tls?.prepare().catch(() => {}));
+    targets.forEach((to, i) => {
+      record.channels[i]?.target(to);
+      record.datagrams[i]?.target(to);
+    });
+    return Promise.resolve();
+  }
+
+  limit(session: string, rate: number): Promise<void> {
+    const { toTarget, fromTarget } = this.#open(session).limits;
+    toTarget.rate = rate;
+    fromTarget.rate = rate;
     return Promise.resolve();
   }
 
@@ -61,11 +138,15 @@ export class Engine {
       return record.closing.done;
     }
     for (const channel of record.channels) channel.stopListening();
+    for (const channel of record.datagrams) channel.close();
     const cut = () => record.channels.forEach((channel) => channel.cut());
     let timer = setTimeout(cut, drainMs);
     const done = Promise.all(record.channels.map((channel) => channel.drained())).then(() => {
       clearTimeout(timer);
+      record.limits.toTarget.close();
+      record.limits.fromTarget.close();
       this.#sessions.delete(session);
+      this.#tick();
     });
     record.closing = {
       deadline: Date.now() + drainMs,
@@ -80,7 +161,31 @@ export class Engine {
   }
 
   status(session: string): Promise<ChannelStatus[]> {
-    const channels = this.#sessions.get(session)?.channels ?? [];
-    return Promise.resolve(channels.map((channel) => channel.status));
+    const { channels = [], datagrams = [] } = this.#sessions.get(session) ?? {};
+    return Promise.resolve(
+      channels.map((channel, i) =>
+        sumOf([channel.status, ...datagrams[i] ? [datagrams[i].status] : []])
+      ),
+    );
+  }
+
+  #open(session: string): Session {
+    const record = this.#sessions.get(session);
+    if (!record || record.closing) throw new Error(`no session ${session}`);
+    return record;
+  }
+
+  /** Speeds are measured while there are sessions. */
+  #tick(): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
+    if (this.#sessions.size === 0) return;
+    this.#ticking = setInterval(() => {
+      const now = performance.now();
+      for (const { channels, datagrams } of this.#sessions.values()) {
+        for (const channel of channels) channel.tick(now);
+        for (const channel of datagrams) channel.tick(now);
+      }
+    }, TICK_MS);
   }
 }

@@ -48,7 +48,7 @@ async function oneChannel() {
   const engine = new Engine(new DescriptorBudget());
   const listener = free();
   const behind = target();
-  await engine.open("s", [listener]);
+  await engine.open("s", { listeners: [listener] });
   await engine.target("s", [behind.at]);
   return {
     engine,
@@ -128,7 +128,7 @@ Deno.test("an RST from the target is an RST at the client", async () => {
   const listener = free();
   const behind = net.createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
   await new Promise<void>((resolve) => behind.listen(0, HOST, resolve));
-  await engine.open("s", [listener]);
+  await engine.open("s", { listeners: [listener] });
   await engine.target("s", [new Endpoint(HOST, (behind.address() as net.AddressInfo).port)]);
   const near = await connect(listener);
   await near.write(new Uint8Array(1));
@@ -171,7 +171,7 @@ Deno.test("whoever connects before there is a target waits for it", async () => 
   const engine = new Engine(new DescriptorBudget());
   const listener = free();
   const behind = target();
-  await engine.open("s", [listener]);
+  await engine.open("s", { listeners: [listener] });
   const near = await connect(listener);
   await near.write(new TextEncoder().encode("early"));
   await engine.target("s", [behind.at]);
@@ -237,12 +237,15 @@ Deno.test("a port in use opens nothing, and names the port", async () => {
   const engine = new Engine(new DescriptorBudget());
   const stranger = target();
   const other = free();
-  const error = await assertRejects(() => engine.open("s", [other, stranger.at]), PortsInUse);
+  const error = await assertRejects(
+    () => engine.open("s", { listeners: [other, stranger.at] }),
+    PortsInUse,
+  );
   assertEquals(error.ports, [stranger.at.port]);
   await assertRejects(() => connect(other), Deno.errors.ConnectionRefused);
   assertEquals(engine.sessions, []);
   stranger.close();
-  await engine.open("s", [other, stranger.at]);
+  await engine.open("s", { listeners: [other, stranger.at] });
   await engine.close("s", 0);
 });
 
@@ -250,7 +253,7 @@ Deno.test("a target that refuses: the client gets an RST, and the channel says w
   const engine = new Engine(new DescriptorBudget());
   const listener = free();
   const nobody = free();
-  await engine.open("s", [listener]);
+  await engine.open("s", { listeners: [listener] });
   await engine.target("s", [nobody]);
   await assertCut(listener);
   const [channel] = await engine.status("s");
@@ -259,7 +262,7 @@ Deno.test("a target that refuses: the client gets an RST, and the channel says w
     1,
     1,
   ]);
-  assertEquals(channel?.lastError, `target ${nobody}: ECONNREFUSED`);
+  assertEquals(channel?.lastError, `target ${nobody}: ECONNREFUSED (3 tries)`);
   await engine.close("s", 0);
 });
 
@@ -280,7 +283,7 @@ Deno.test("without descriptors left connections are refused, and served again wh
   const engine = new Engine(budget);
   const listener = free();
   const behind = target();
-  await engine.open("s", [listener]);
+  await engine.open("s", { listeners: [listener] });
   await engine.target("s", [behind.at]);
   const first = await connect(listener);
   const far = await behind.accept();

@@ -2,12 +2,15 @@
  * What s2cs and its s2ds child say to each other over their Unix socket: JSON, one message a line.
  * @module
  */
+import { Networks } from "../../protocol/cidr.ts";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import type { ErrorCode } from "../../protocol/errors.ts";
+import { parseRole, type Role } from "../../protocol/values.ts";
 import type { ChannelStatus } from "../data_server.ts";
+import { SECRET_LENGTH } from "./secret.ts";
 
 /** Bumped when an old s2ds cannot serve a new s2cs, which then replaces it. */
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 
 /** Longest line, in bytes: 1,000 channels with room to spare. */
 const LONGEST_LINE = 1 << 20;
@@ -20,18 +23,45 @@ export interface Greeting {
 
 /** What s2cs may ask. */
 export type Ask =
-  | { op: "open"; session: string; listeners: string[] }
+  | Open
   | { op: "target"; session: string; targets: string[] }
+  | { op: "limit"; session: string; rate: number }
   | { op: "close"; session: string; drainMs: number }
   | { op: "status"; session: string }
   | { op: "sessions" }
+  | { op: "test" }
   | { op: "shutdown" };
+
+/** What is to be held for a session; SessionOptions of engine.ts says what the fields mean. */
+export interface Open {
+  op: "open";
+  session: string;
+  listeners: string[];
+  /** Whether other processes listen there too. */
+  share: boolean;
+  role: Role;
+  /** Hex. */
+  secret?: string;
+  /** Lists of networks. */
+  allow: readonly (readonly string[])[];
+  rate: number;
+  udp: boolean;
+}
 
 /** An {@linkcode Ask} with the number that its {@linkcode Reply} repeats. */
 export type Numbered = Ask & { n: number };
 
-/** Exactly one of the fields beside `n` is there. */
+/** The answer with its question's number: exactly one of the fields beside `n` is there. */
 export type Reply = { n: number } & Answer;
+
+/** Unasked: something about a session that its gateway's log should tell. */
+export interface Note {
+  session: string;
+  note: string;
+}
+
+/** Anything that s2ds sends after its greeting. */
+export type FromS2ds = Reply | Note;
 
 /** What a question is answered with. */
 export type Answer =
@@ -87,9 +117,22 @@ export function parseAsk(line: string): Numbered {
   if (typeof n !== "number" || !Number.isSafeInteger(n)) throw new Error("no number");
   switch (ask.op) {
     case "open":
-      return { n, op: "open", session: key(ask.session), listeners: endpoints(ask.listeners) };
+      return {
+        n,
+        op: "open",
+        session: key(ask.session),
+        listeners: endpoints(ask.listeners),
+        share: ask.share === true,
+        role: parseRole(String(ask.role)),
+        secret: ask.secret === undefined ? undefined : secret(ask.secret),
+        allow: lists(ask.allow).map((list) => Networks.parse(strings(list)).texts),
+        rate: rate(ask.rate),
+        udp: ask.udp === true,
+      };
     case "target":
       return { n, op: "target", session: key(ask.session), targets: endpoints(ask.targets) };
+    case "limit":
+      return { n, op: "limit", session: key(ask.session), rate: rate(ask.rate) };
     case "close": {
       const drainMs = ask.drainMs;
       if (typeof drainMs !== "number" || !(drainMs >= 0 && drainMs < 2 ** 31)) {
@@ -100,6 +143,7 @@ export function parseAsk(line: string): Numbered {
     case "status":
       return { n, op: "status", session: key(ask.session) };
     case "sessions":
+    case "test":
     case "shutdown":
       return { n, op: ask.op };
     default:
@@ -110,6 +154,26 @@ export function parseAsk(line: string): Numbered {
 function key(value: unknown): string {
   if (typeof value === "string" && /^[0-9a-z]{1,64}$/.test(value)) return value;
   throw new Error("session is not a key of 1 to 64 characters 0-9 a-z");
+}
+
+function secret(value: unknown): string {
+  if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
+  throw new Error(`secret is not ${SECRET_LENGTH} bytes in hex`);
+}
+
+function rate(value: unknown): number {
+  if (typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER) return value;
+  throw new Error("rate is not a number of bytes per second");
+}
+
+function lists(value: unknown): unknown[] {
+  if (Array.isArray(value) && value.length <= 2) return value;
+  throw new Error("allow is not a list of two lists at most");
+}
+
+function strings(value: unknown): string[] {
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw new Error("not a list of strings");
 }
 
 function endpoints(value: unknown): string[] {

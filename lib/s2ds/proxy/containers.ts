@@ -15,7 +15,7 @@ import { containerName, containerSpec, LABELS, RUN } from "./container_spec.ts";
 import { written } from "./files.ts";
 import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
-import { pause } from "./wait.ts";
+import { pause } from "../wait.ts";
 
 /** A container may take this long to listen, and a check to end. */
 const PATIENCE_MS = 30_000;

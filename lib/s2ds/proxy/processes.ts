@@ -6,7 +6,7 @@ import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { followLines, lastLines, sizeOf, written } from "./files.ts";
 import { gist } from "./gist.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
-import { aborted, pause } from "./wait.ts";
+import { aborted, pause } from "../wait.ts";
 
 /** What is waited for; milliseconds. */
 const TIMES = {

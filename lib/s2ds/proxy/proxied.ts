@@ -5,6 +5,7 @@
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import {
+  type Abilities,
   type ChannelStatus,
   type DataServer,
   type DataServerEvents,
@@ -57,6 +58,7 @@ interface Held {
 /** Puts together a proxy and where it runs. */
 export class Proxied implements DataServer {
   readonly #sessions = new Map<string, Held>();
+  readonly abilities: Abilities;
   readonly #runner: Runner;
   #folder = "";
 
@@ -67,6 +69,7 @@ export class Proxied implements DataServer {
     readonly settings: ProxySettings,
     readonly events: DataServerEvents,
   ) {
+    this.abilities = { limit: false, allow: false, protects: proxy.protects ?? false };
     this.#runner = makeRunner({
       onLog: events.onLog,
       onDown: ({ session, id }, reason) => {
@@ -134,6 +137,11 @@ export class Proxied implements DataServer {
       throw error;
     }
     this.#sessions.set(uid.hash, held);
+  }
+
+  /** Its gateway does not ask for what it is not able to do. */
+  limit(): Promise<void> {
+    return Promise.resolve();
   }
 
   async target(session: string, targets: readonly Endpoint[]): Promise<void> {

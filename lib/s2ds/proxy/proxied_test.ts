@@ -59,6 +59,7 @@ class Reloading implements AsyncDisposable {
       onFault: (_session, reason) => this.told.push(`fault: ${reason}`),
       onDown: (_session, reason) => this.told.push(`down: ${reason}`),
       onUp: () => this.told.push("up"),
+      onNote: () => {},
       onLog: () => {},
     },
   );
@@ -74,7 +75,7 @@ class Reloading implements AsyncDisposable {
     await proxied.start({ folder: path, gateway: new Endpoint("127.0.0.1", 5000) });
     const uid = Uid.random();
     const at = new Endpoint("127.0.0.1", freePort());
-    await proxied.open({ uid, role: "PROD", listeners: [at] });
+    await proxied.open({ uid, role: "PROD", listeners: [at], allow: [], limit: 0 });
     const [session] = [...Deno.readDirSync(`${path}/sessions`)];
     reloading.session = `${path}/sessions/${session?.name}`;
     reloading.done = proxied.target(uid.hash, [at]);

@@ -61,6 +61,8 @@ export interface Proxy {
   readonly configFolder: string;
   /** Whether it forwards UDP on the same ports. */
   readonly udp: boolean;
+  /** Whether it encrypts with a secret that comes from the uid. */
+  readonly protects?: boolean;
   /** Processes and threads that it needs at most. */
   readonly mostTasks: number;
   /**

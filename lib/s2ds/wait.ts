@@ -16,3 +16,16 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   const some = ms * (0.5 + Math.random() / 2);
   return aborted(AbortSignal.any([signal, AbortSignal.timeout(some)]));
 }
+
+/** The promise, or the error once the time is over. */
+export async function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), ms);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

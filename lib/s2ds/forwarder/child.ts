@@ -1,0 +1,243 @@
+import { messageOf, ScistreamError } from "../../protocol/errors.ts";
+import { selfCommand } from "../../self.ts";
+import type { DataServerEvents } from "../data_server.ts";
+import { pause, within } from "../wait.ts";
+import { Link, LinkLost } from "./link.ts";
+import type { Ask, Open, Reply } from "./wire.ts";
+
+/** A child may take this long to start. */
+const PATIENCE_MS = 10_000;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 5_000;
+
+/** What a session should hold, whatever happens to the child. */
+interface Wanted {
+  open: Open;
+  targets?: string[];
+}
+
+/** How a child is set up. */
+export interface ChildOptions {
+  /** Holds its socket and log. */
+  folder: string;
+  /** Its name in there. */
+  name: string;
+  /** File descriptors that it may have. */
+  maxFiles?: number;
+}
+
+/**
+ * One s2ds process: it is started, or found where an earlier control server left it; and when it
+ * dies another is started and given every session back.
+ */
+export class Child {
+  readonly #options: ChildOptions;
+  readonly #events: DataServerEvents;
+  readonly #wanted = new Map<string, Wanted>();
+  #link = Promise.withResolvers<Link>();
+  #child?: Deno.ChildProcess;
+  readonly #stopping = new AbortController();
+
+  constructor(options: ChildOptions, events: DataServerEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  /** How many sessions it holds. */
+  get load(): number {
+    return this.#wanted.size;
+  }
+
+  async start(): Promise<void> {
+    const link = await this.#connectOrSpawn();
+    // First, so that no session can be opened between the two and be taken for a leftover.
+    await this.#reconcile(link);
+    this.#up(link);
+  }
+
+  /**
+   * Finds out whether its runtime can be trusted to prove gateways.
+   * @throws {ScistreamError} CONN_ERROR if not
+   */
+  async test(): Promise<void> {
+    await this.#ask({ op: "test" });
+  }
+
+  async open(open: Open): Promise<void> {
+    await this.#ask(open);
+    this.#wanted.set(open.session, { open });
+  }
+
+  async target(session: string, targets: string[]): Promise<void> {
+    const wanted = this.#find(session);
+    await this.#ask({ op: "target", session, targets });
+    wanted.targets = targets;
+  }
+
+  async limit(session: string, rate: number): Promise<void> {
+    const wanted = this.#find(session);
+    await this.#ask({ op: "limit", session, rate });
+    wanted.open = { ...wanted.open, rate };
+  }
+
+  async close(session: string, drainMs: number): Promise<void> {
+    this.#wanted.delete(session);
+    try {
+      await this.#ask({ op: "close", session, drainMs }, drainMs + PATIENCE_MS);
+    } catch (error) {
+      // A child that died took its listeners along, and the next one is not given this session.
+      if (!(error instanceof LinkLost)) throw error;
+    }
+  }
+
+  status(session: string): Promise<Reply> {
+    return this.#ask({ op: "status", session });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    try {
+      const link = await this.#ready(1_000);
+      await link.ask({ op: "shutdown" }, 1_000);
+    } catch {
+      // It does not listen any more: the signal will do.
+      try {
+        this.#child?.kill("SIGKILL");
+      } catch {
+        // It is gone.
+      }
+    }
+    await this.#child?.status;
+  }
+
+  /** Ends what an earlier control server left at this control socket, if anything. */
+  static async end(socket: string): Promise<void> {
+    try {
+      const link = await Link.connect(socket, () => {});
+      await link.ask({ op: "shutdown" }, 1_000);
+    } catch {
+      // Nobody is there, or one of another version, which ends when its connections have.
+    }
+  }
+
+  /** Its control socket. */
+  get socket(): string {
+    return `${this.#options.folder}/${this.#options.name}.sock`;
+  }
+
+  #find(session: string): Wanted {
+    const wanted = this.#wanted.get(session);
+    if (wanted) return wanted;
+    throw new ScistreamError("CONN_ERROR", "the data server lost this session");
+  }
+
+  async #ask(ask: Ask, patienceMs?: number): Promise<Reply> {
+    const link = await this.#ready();
+    return await link.ask(ask, patienceMs);
+  }
+
+  /** The link to a living child; waits for one while it is being restarted. */
+  async #ready(patienceMs = PATIENCE_MS): Promise<Link> {
+    return await within(
+      patienceMs,
+      this.#link.promise,
+      () => new ScistreamError("CONN_ERROR", "the data server (s2ds) does not start"),
+    );
+  }
+
+  #connect(): Promise<Link> {
+    return Link.connect(this.socket, (session, note) => this.#events.onNote(session, note));
+  }
+
+  async #connectOrSpawn(): Promise<Link> {
+    try {
+      const link = await this.#connect();
+      this.#events.onLog("info", `took over the running data server, process ${link.pid}`);
+      return link;
+    } catch {
+      // None is there.
+    }
+    const { folder, name, maxFiles } = this.#options;
+    const child = selfCommand(
+      [
+        "s2ds",
+        ...["--control-socket", this.socket],
+        ...["--log-file", `${folder}/${name}.log`],
+        ...maxFiles === undefined ? [] : ["--max-files", String(maxFiles)],
+      ],
+      { folders: [folder] },
+      { stdin: "null", stdout: "piped", stderr: "null", detached: true },
+    ).spawn();
+    this.#child = child;
+    const first = await within(PATIENCE_MS, firstLine(child.stdout), () => {
+      child.kill("SIGKILL");
+      return new ScistreamError("CONN_ERROR", "the data server (s2ds) did not start in time");
+    });
+    if (first !== "ready") {
+      const { code, signal } = await child.status;
+      throw new ScistreamError(
+        "CONN_ERROR",
+        `the data server (s2ds) did not start (${signal ?? `exit code ${code}`}): ${
+          first || `see ${folder}/${name}.log`
+        }`,
+      );
+    }
+    return await this.#connect();
+  }
+
+  #up(link: Link): void {
+    this.#link.resolve(link);
+    link.lost.then((why) => {
+      if (this.#stopping.signal.aborted) return;
+      this.#link = Promise.withResolvers();
+      this.#restart(why);
+    });
+  }
+
+  async #restart(why: string): Promise<void> {
+    this.#events.onLog(
+      "error",
+      `the data server is gone (${why}); starting another for ${this.load} sessions`,
+    );
+    const { signal } = this.#stopping;
+    for (let wait = FIRST_RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+      try {
+        const link = await this.#connectOrSpawn();
+        await this.#reconcile(link);
+        this.#events.onLog("info", `the data server is back, process ${link.pid}`);
+        return this.#up(link);
+      } catch (error) {
+        this.#events.onLog("error", `${messageOf(error)}; trying again`);
+        await pause(wait, signal);
+      }
+    }
+  }
+
+  /** Makes the child hold what is wanted, and nothing else. */
+  async #reconcile(link: Link): Promise<void> {
+    const reply = await link.ask({ op: "sessions" });
+    const held = new Set("sessions" in reply ? reply.sessions : []);
+    for (const session of held) {
+      if (!this.#wanted.has(session)) await link.ask({ op: "close", session, drainMs: 0 });
+    }
+    await Promise.all([...this.#wanted].map(async ([session, { open, targets }]) => {
+      try {
+        if (!held.has(session)) await link.ask(open);
+        if (targets) await link.ask({ op: "target", session, targets });
+      } catch (error) {
+        if (error instanceof LinkLost) throw error;
+        this.#events.onFault(session, `channels could not be brought back: ${messageOf(error)}`);
+      }
+    }));
+  }
+}
+
+/** The first line of a child's output; what comes later is thrown away. */
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (text.includes("\n")) break;
+  }
+  return text.split("\n", 1)[0] ?? "";
+}

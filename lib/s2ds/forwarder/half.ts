@@ -1,0 +1,213 @@
+import { Buffer } from "node:buffer";
+import { END, HEADER, Unframer, writeHeader } from "./frames.ts";
+import type { Limit } from "./limit.ts";
+import type { Memory } from "./memory.ts";
+import { type End, goOnReading, type Reader, readInto, stopReading } from "./sockets.ts";
+
+/** Of a buffer, in bytes. */
+const SMALLEST = 4 << 10;
+const LARGEST = 1 << 20;
+/** node:tls decrypts at most so much at once. */
+const LARGEST_FRAMED = 64 << 10;
+/** A full buffer is replaced by one that is so many times as large. */
+const GROWTH = 4;
+/** Where reads fill this part of a buffer or less, so many times in a row, a small one will do. */
+const HARDLY = 1 / 32;
+const HARDLY_READS = 64;
+/** Blocks of its size that a half keeps. */
+const BLOCKS = 2;
+/** node:tls passes on what it has decrypted, told to stop or not. */
+const BLOCKS_FRAMED = 16;
+
+/** What a half needs of its relay. */
+export interface HalfOptions {
+  /** Bytes that were read. */
+  count(bytes: number): void;
+  /** The first bytes; a sentence refuses them. */
+  first(bytes: Uint8Array): string | undefined;
+  limit?: Limit;
+  memory: Memory;
+  /** Ends the relay. */
+  fail(why: string): void;
+}
+
+/**
+ * One direction: what is read from one end is written to the other. Memory is bounded: it has one
+ * block, 4 KiB at first and up to 1 MiB for a flow that fills it, and a second one of that size while
+ * the first is being written; it does not read while its last read is not written.
+ */
+export class Half implements Reader {
+  readonly #from: End;
+  readonly #to: End;
+  readonly #options: HalfOptions;
+  readonly #unframer?: Unframer;
+  /** Bytes before what is read into a block, for the header of the frame that it becomes. */
+  readonly #room: number;
+  readonly #blocks: number;
+  #block: Buffer;
+  /** Where the next read goes: the block behind its header. */
+  #view: Buffer;
+  #isNew = true;
+  /** Other blocks of that size that no write holds. */
+  #spare: Buffer[] = [];
+  /** Reasons not to read on: writes that hold their block, and a rate that is used up. */
+  #waits = 0;
+  #hardly = 0;
+  #began = false;
+  /** Whether the whole stream was read. */
+  over = false;
+
+  constructor(from: End, to: End, options: HalfOptions) {
+    this.#from = from;
+    this.#to = to;
+    this.#options = options;
+    this.#room = to.framed ? HEADER : 0;
+    this.#blocks = from.framed ? BLOCKS_FRAMED : BLOCKS;
+    if (from.framed) this.#unframer = new Unframer();
+    this.#block = Buffer.allocUnsafeSlow(SMALLEST);
+    this.#view = this.#block.subarray(this.#room);
+  }
+
+  start(): void {
+    const { socket } = this.#from;
+    // A socket of node:tls may have read some of the stream while it proved its peer.
+    for (let early; (early = socket.read() as Buffer | null) !== null;) this.#forward(early);
+    readInto(socket, this);
+    if (this.#waits === 0) socket.resume();
+  }
+
+  next(): Uint8Array | undefined {
+    if (!this.#isNew) return undefined;
+    this.#isNew = false;
+    return this.#view;
+  }
+
+  read(n: number, view: Uint8Array): boolean {
+    const block = this.#block;
+    // Not the block that was given out last: its read was under way when it was replaced.
+    if (view !== this.#view) return this.#forward(Buffer.from(view.subarray(0, n)));
+    const written = this.#forward(block.subarray(this.#room, this.#room + n), block);
+    this.#resize(n, view.length);
+    if (!written) this.#replace(block);
+    if (this.#waits > 0) stopReading(this.#from);
+    return this.#waits === 0;
+  }
+
+  /** The stream's end was read. */
+  end(): void {
+    if (this.#unframer && !this.#unframer.ended) {
+      return this.#options.fail("the other gateway: the connection was cut");
+    }
+    if (!this.#unframer) this.#finish();
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    this.#setSize(SMALLEST);
+  }
+
+  #finish(): void {
+    this.over = true;
+    if (this.#to.framed) this.#to.socket.end(END);
+    else this.#to.socket.end();
+  }
+
+  /**
+   * Passes on what was read; `block` holds it, or nothing that is used again. Answers whether the
+   * block is free already.
+   */
+  #forward(bytes: Buffer, block?: Buffer): boolean {
+    const { count, first, fail } = this.#options;
+    if (!this.#began) {
+      this.#began = true;
+      const refused = first(bytes);
+      if (refused) {
+        fail(refused);
+        return true;
+      }
+    }
+    const peer = this.#to.socket;
+    if (peer.destroyed) return true;
+    let held = false;
+    const written = () => {
+      if (!held) return;
+      if (block) this.#keep(block);
+      this.#go();
+    };
+    let payload = bytes.length;
+    if (this.#unframer) {
+      payload = 0;
+      let last: Uint8Array | undefined;
+      try {
+        this.#unframer.push(bytes, (piece) => {
+          payload += piece.length;
+          if (last) peer.write(last);
+          last = piece;
+        });
+      } catch (error) {
+        fail(`the other gateway: ${(error as Error).message}`);
+        return true;
+      }
+      if (last) peer.write(last, written);
+      if (this.#unframer.ended) this.#finish();
+    } else if (block && this.#room > 0) {
+      writeHeader(block, bytes.length);
+      peer.write(block.subarray(0, HEADER + bytes.length), written);
+    } else {
+      if (this.#room > 0) {
+        const header = Buffer.alloc(HEADER);
+        writeHeader(header, bytes.length);
+        peer.write(header);
+      }
+      peer.write(bytes, written);
+    }
+    count(payload);
+    held = payload > 0 && peer.writableLength > 0;
+    if (held) this.#waits++;
+    if (this.#options.limit && !this.#options.limit.spend(payload, () => this.#go())) this.#waits++;
+    return !held;
+  }
+
+  #go(): void {
+    if (--this.#waits === 0) goOnReading(this.#from);
+  }
+
+  /**
+   * A block that a write holds is not read into: the stream may start reading again by itself (the
+   * first `resume` does so a tick later, and so does the end of connecting).
+   */
+  #replace(held: Buffer): void {
+    if (this.#block !== held) return;
+    this.#block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(held.length);
+    this.#view = this.#block.subarray(this.#room);
+    this.#isNew = true;
+  }
+
+  #keep(block: Buffer): void {
+    if (block.length !== this.#block.length || block === this.#block) return;
+    if (this.#spare.length < this.#blocks - 1) this.#spare.push(block);
+  }
+
+  /** A larger block for a flow that fills this one, a small one where little is left of it. */
+  #resize(n: number, size: number): void {
+    const largest = this.#from.framed ? LARGEST_FRAMED : LARGEST;
+    const most = Math.min(largest, this.#options.limit?.most ?? largest);
+    if (n === size) this.#setSize(Math.min(this.#block.length * GROWTH, most));
+    this.#hardly = n <= size * HARDLY ? this.#hardly + 1 : 0;
+    if (this.#hardly < HARDLY_READS) return;
+    this.#hardly = 0;
+    this.#setSize(SMALLEST);
+  }
+
+  #setSize(bytes: number): void {
+    const size = Math.max(bytes, SMALLEST);
+    const more = (size - this.#block.length) * this.#blocks;
+    if (more === 0) return;
+    if (more < 0) this.#options.memory.give(-more);
+    else if (!this.#options.memory.take(more)) return;
+    this.#block = Buffer.allocUnsafeSlow(size);
+    this.#view = this.#block.subarray(this.#room);
+    this.#isNew = true;
+    this.#spare = [];
+  }
+}
