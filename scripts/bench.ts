@@ -1,16 +1,20 @@
-// Benchmarks beside what is there already: the C-core gRPC library, HAProxy, nginx and stunnel, in
-// one run and in turn. `deno task bench`; goals are shown and never fail, for only ratios hold on a
-// busy machine.
+// Benchmarks beside what is there already: the C-core gRPC library, HAProxy, nginx, stunnel and
+// socat, in one run and in turn. `deno task bench`; goals are shown and never fail, for only ratios
+// hold on a busy machine.
 import { renderHelp } from "../lib/cli/help.ts";
-import { bool, parseCommandLine, text, UsageError } from "../lib/cli/flags.ts";
+import { bool, integer, list, parseCommandLine, text, UsageError } from "../lib/cli/flags.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
 import { connectToFirstByte } from "./bench/connect.ts";
+import { connectionRate, firstByte } from "./bench/connections.ts";
 import { forwarding } from "./bench/forward.ts";
+import { goalLines } from "./bench/goals.ts";
 import { machine } from "./bench/machine.ts";
+import { idleMemory } from "./bench/memory.ts";
 import { pendingSessions } from "./bench/pending.ts";
 import { type Context, type Result, resultLines } from "./bench/result.ts";
 import { roundTrips } from "./bench/roundtrip.ts";
 import { sessionSetup } from "./bench/setup.ts";
+import { svg } from "./bench/svg.ts";
 import { typesSetup } from "./bench/types.ts";
 import { versionTime } from "./bench/version.ts";
 
@@ -19,14 +23,25 @@ const BENCHMARKS: Record<string, (context: Context) => Promise<Result>> = {
   types: typesSetup,
   pending: pendingSessions,
   connect: connectToFirstByte,
+  version: versionTime,
   forward: forwarding,
   roundtrip: roundTrips,
-  version: versionTime,
+  "first-byte": firstByte,
+  rate: connectionRate,
+  memory: idleMemory,
 };
 
 const flags = {
-  only: text(`run this one: ${Object.keys(BENCHMARKS).join(", ")}`, { value: "NAME" }),
+  only: list(`run these: ${Object.keys(BENCHMARKS).join(", ")}`, (name) => name, {
+    value: "NAME,…",
+    default: "",
+  }),
+  rounds: integer("rounds after the one that warms up; each benchmark's own number if not given", {
+    least: 1,
+    most: 1000,
+  }),
   json: bool("print one line of JSON"),
+  svg: text("draw figures into this file", { value: "FILE" }),
 };
 
 async function main(argv: string[]): Promise<number> {
@@ -35,9 +50,10 @@ async function main(argv: string[]): Promise<number> {
     console.log(renderHelp({ path: "bench", summary, flags }).replace("scistream", "deno task"));
     return 0;
   }
-  const { options } = parseCommandLine(argv, flags, []);
-  const names = Object.keys(BENCHMARKS).filter((name) => (options.only ?? name) === name);
-  if (names.length === 0) throw new UsageError(`--only: there is no ${options.only}`);
+  const { options: { only, rounds, json, svg: picture } } = parseCommandLine(argv, flags, []);
+  const unknown = only.find((name) => !(name in BENCHMARKS));
+  if (unknown !== undefined) throw new UsageError(`--only: there is no ${unknown}`);
+  const names = Object.keys(BENCHMARKS).filter((name) => only.length === 0 || only.includes(name));
 
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -48,16 +64,17 @@ async function main(argv: string[]): Promise<number> {
   try {
     const tell = (what: string) => console.error(what);
     const where = await machine(signal);
-    if (!options.json) {
-      console.log(Object.entries(where).map((pair) => pair.join(" ")).join("; ") + "\n");
-    }
+    if (!json) console.log(`${told(where)}\n`);
     const results: Result[] = [];
     for (const name of names) {
-      const result = await BENCHMARKS[name]?.({ folder, signal, tell }) as Result;
+      const result = await BENCHMARKS[name]?.({ folder, signal, rounds, tell }) as Result;
       results.push(result);
-      if (!options.json) console.log(resultLines(result).join("\n"));
+      if (!json) console.log(resultLines(result).join("\n"));
     }
-    if (options.json) console.log(JSON.stringify({ ...where, results }));
+    const goals = results.flatMap((result) => result.goals);
+    if (json) console.log(JSON.stringify({ ...where, results }));
+    else if (goals.length > 0) console.log(goalLines(goals).join("\n"));
+    if (picture !== undefined) await Deno.writeTextFile(picture, drawn(where, results));
     return 0;
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -66,6 +83,21 @@ async function main(argv: string[]): Promise<number> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+function told(where: Record<string, string>): string {
+  return Object.entries(where).map((pair) => pair.join(" ")).join("; ");
+}
+
+function drawn(where: Record<string, string>, results: readonly Result[]): string {
+  // These two have no part in any figure.
+  const { docker: _docker, "python3-grpcio": _python, ...those } = where;
+  const how =
+    "Over loopback, each in turn in one run; medians of rounds. Only ratios hold: proxy, client and server share the processors.";
+  return svg(
+    { title: "SciStream's data server beside others", lines: [told(those), how] },
+    results.flatMap(({ figures }) => figures ?? []),
+  );
 }
 
 if (import.meta.main) {

@@ -33,21 +33,24 @@ export class Iperf implements AsyncDisposable {
     );
   }
 
-  /** Sends for some seconds to a port that leads to the server; counts these processes' time. */
+  /**
+   * Sends for some seconds to a port that leads to the server; counts these processes' time, and that
+   * of those which they started meanwhile.
+   */
   async measure(
     port: number,
-    { flows, seconds, pids }: { flows: number; seconds: number; pids: readonly number[] },
+    { flows, seconds, pids }: { flows: number; seconds: number; pids: () => Promise<number[]> },
   ): Promise<Measurement> {
     // It says so again after each test, and turns clients away until then.
     await this.#server.line(/^Server listening on/, ++this.#tests);
-    const before = await cpuSeconds(pids, this.signal);
+    const before = await cpuSeconds(await pids(), this.signal);
     const json = await run([
       "iperf3",
       "-J",
       ...["-c", "127.0.0.1", "-p", `${port}`],
       ...["-P", `${flows}`, "-t", `${seconds}`],
     ], this.signal);
-    const cpu = await cpuSeconds(pids, this.signal) - before;
+    const cpu = await cpuSeconds(await pids(), this.signal) - before;
     const { sum_received, streams } = (JSON.parse(json) as Report).end;
     const bytes = streams.map(({ receiver }) => receiver.bytes);
     return {

@@ -22,6 +22,7 @@ export async function machine(signal: AbortSignal): Promise<Record<string, strin
     haproxy: await find(["haproxy", "-v"], /version (\S+)/),
     nginx: await find(["nginx", "-v"], /nginx\/(\S+)/),
     stunnel: await find(["stunnel", "-version"], /stunnel (\S+) on/),
+    socat: await find(["socat", "-V"], /socat version (\S+)/),
     docker: await find(["docker", "version", "--format", "{{.Server.Version}}"], /^(\d\S*)/m),
     iperf3: await find(["iperf3", "--version"], /iperf (\S+)/),
     "python3-grpcio": await find(

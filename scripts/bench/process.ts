@@ -96,26 +96,36 @@ export async function run(command: readonly string[], signal: AbortSignal): Prom
   return await process.output();
 }
 
-// Deno reads /proc with --allow-all alone; cat needs no more than --allow-run.
-const read = (paths: string[], signal: AbortSignal) => run(["cat", ...paths], signal);
+// Deno reads /proc with --allow-all alone; cat needs no more than --allow-run. A process that has
+// ended meanwhile is left out.
+const read = (paths: string[], signal: AbortSignal) =>
+  run(["sh", "-c", 'cat "$@" 2>/dev/null || :', "sh", ...paths], signal);
 
-/** Processor seconds, user and system, that these processes have used so far. */
+/**
+ * Processor seconds, user and system, that these processes have used so far, and those of their
+ * children that have ended.
+ */
 export async function cpuSeconds(pids: readonly number[], signal: AbortSignal): Promise<number> {
   if (pids.length === 0) return 0;
   const text = await read(pids.map((pid) => `/proc/${pid}/stat`), signal);
   const ticks = text.trim().split("\n").map((line) => {
-    // proc(5): utime and stime are fields 14 and 15; the name in field 2 may hold spaces.
+    // proc(5): utime, stime, cutime and cstime are fields 14 to 17; the name in field 2 may hold
+    // spaces.
     const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[11]) + Number(fields[12]);
+    return fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0);
   });
   // USER_HZ is 100 on every Linux that Deno runs on.
   return ticks.reduce((sum, each) => sum + each, 0) / 100;
 }
 
-/** Resident memory in megabytes (10^6 bytes). */
-export async function residentMegabytes(pid: number, signal: AbortSignal): Promise<number> {
-  const text = await read([`/proc/${pid}/status`], signal);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024 / 1e6;
+/** Resident memory of these processes together, in megabytes (10^6 bytes). */
+export async function residentMegabytes(
+  pids: readonly number[],
+  signal: AbortSignal,
+): Promise<number> {
+  const text = await read(pids.map((pid) => `/proc/${pid}/status`), signal);
+  const sizes = [...text.matchAll(/^VmRSS:\s+(\d+) kB$/gm)].map(([, size]) => Number(size));
+  return sizes.reduce((sum, each) => sum + each, 0) * 1024 / 1e6;
 }
 
 /** A process's children. */
@@ -150,6 +160,8 @@ export function freePort(): number {
 /** Resolves when somebody listens there. */
 export async function listening(port: number, process: Process): Promise<void> {
   const ended = process.output().then(() => "ended");
+  // How it ends once it has listened is told where it is disposed of.
+  ended.catch(() => {});
   for (;;) {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port })).close();

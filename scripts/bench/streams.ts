@@ -5,7 +5,6 @@
 import { DockerEngine } from "../../lib/docker/engine.ts";
 import { DEFAULT_SOCKET } from "../../lib/docker/socket.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
-import { messageOf } from "../../lib/protocol/errors.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
 import { LABELS } from "../../lib/s2ds/proxy/container_spec.ts";
 import { connect } from "../../lib/s2uc/connect.ts";
@@ -17,31 +16,14 @@ import {
   updateSession,
 } from "../../lib/s2uc/requests.ts";
 import { freePortRanges, Gateway } from "../demo/gateways.ts";
+import { KINDS } from "./kinds.ts";
 import { children, family } from "./process.ts";
 import type { Context } from "./result.ts";
 
-/** Types whose proxies run in containers, and of which image. */
-const IMAGES: Record<string, string> = {
-  Haproxy: "haproxy:latest",
-  DockerSock: "haproxy:latest",
-  Nginx: "nginx:latest",
-  Stunnel: "stunnel:latest",
-};
 const PORTS = 8;
 const HOST = "127.0.0.1";
 
 const engine = new DockerEngine({ socket: DEFAULT_SOCKET });
-
-/** Why a type cannot be measured on this machine, or undefined where it can. */
-export async function whyNot(type: string): Promise<string | undefined> {
-  const image = IMAGES[type];
-  if (!image) return undefined;
-  try {
-    return await engine.inspectImage(image) ? undefined : `${image} is not on the Docker Engine`;
-  } catch (error) {
-    return messageOf(error);
-  }
-}
 
 /** A session that streams. */
 export interface Stream {
@@ -51,27 +33,31 @@ export interface Stream {
 }
 
 /**
- * Gateways of one type, with as many sessions as are asked for: one gateway, that of the producer;
- * with stunnel, which speaks TLS at one end, also that of the consumer.
+ * Gateways of one kind, with as many sessions as are asked for: one gateway, that of the producer;
+ * where what travels is encrypted, also that of the consumer.
  */
 export class Streams implements AsyncDisposable {
   readonly #gateways: Gateway[] = [];
   readonly #open = new Set<Uid>();
   readonly #containers: boolean;
-  readonly name: string;
 
-  private constructor(type: string, readonly signal: AbortSignal) {
-    this.#containers = type in IMAGES;
-    this.name = nameOf(type);
+  private constructor(containers: boolean, readonly signal: AbortSignal) {
+    this.#containers = containers;
   }
 
   /** Starts the control servers. */
-  static async start(type: string, { folder, signal }: Context): Promise<Streams> {
-    const streams = new Streams(type, signal);
-    const flags = [`--type=${type}`, `--docker-socket=${DEFAULT_SOCKET}`];
+  static async start(kindName: string, { folder, signal }: Context): Promise<Streams> {
+    const kind = KINDS[kindName];
+    if (!kind) throw new TypeError(`no kind ${kindName}`);
+    const streams = new Streams(kind.image !== undefined, signal);
+    const flags = [
+      `--type=${kind.type}`,
+      `--docker-socket=${DEFAULT_SOCKET}`,
+      ...await kind.flags?.(signal) ?? [],
+    ];
     try {
-      for (const [i, ports] of freePortRanges(isPair(type) ? 2 : 1, PORTS).entries()) {
-        const name = `${type}-${i}`;
+      for (const [i, ports] of freePortRanges(kind.pair ? 2 : 1, PORTS).entries()) {
+        const name = `${kindName.replaceAll(/\W/g, "")}-${i}`;
         streams.#gateways.push(
           await Gateway.start({ name, folder, ports, flags, signal, onDeath: () => {} }),
         );
@@ -136,13 +122,4 @@ export class Streams implements AsyncDisposable {
     );
     return found.flat().map(({ Id }) => Id);
   }
-}
-
-/** A type as tables name it. */
-export function nameOf(type: string): string {
-  return isPair(type) ? `${type} pair` : type;
-}
-
-function isPair(type: string): boolean {
-  return type.startsWith("Stunnel");
 }

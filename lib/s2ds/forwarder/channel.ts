@@ -78,8 +78,8 @@ export class Channel {
   #listen(): Promise<void> {
     const { at, reusePort } = this.#options;
     // A TLS handshake reads at once; what is plain waits until it has a target.
-    const pauseOnConnect = !this.#provesPeers;
-    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect });
+    const plain = !this.#provesPeers;
+    const server = net.createServer({ allowHalfOpen: plain, pauseOnConnect: plain });
     server.on("connection", (socket) => this.#accept(socket));
     return new Promise((resolve, reject) => {
       server.on("error", (error: NodeJS.ErrnoException) => {

@@ -109,11 +109,12 @@ export class Connection {
     const { tls, role } = this.#context;
     const deadline = Date.now() + CONNECT_TIMEOUT_MS;
     for (let tries = 1;; tries++) {
-      const tcp = new net.Socket({ allowHalfOpen: true });
+      const proves = tls !== undefined && role === "CONS";
+      const tcp = new net.Socket({ allowHalfOpen: !proves });
       try {
         await this.#unlessCut(connected(tcp, to, deadline - Date.now()));
         tune(tcp);
-        return tls && role === "CONS" ? await this.#unlessCut(tls.prove(tcp)) : plain(tcp);
+        return proves ? await this.#unlessCut(tls.prove(tcp)) : plain(tcp);
       } catch (error) {
         tcp.destroy();
         if (error instanceof Refused) throw error;
@@ -123,7 +124,8 @@ export class Connection {
         const why = error instanceof Unproven
           ? `target ${to} ${error.message}`
           : `target ${to}: ${code ?? messageOf(error)}${told}`;
-        if (pause === undefined || !PASSING.has(code ?? "") || Date.now() + pause > deadline) {
+        const passing = error instanceof Unproven ? error.passing : PASSING.has(code ?? "");
+        if (pause === undefined || !passing || Date.now() + pause > deadline) {
           throw new Refused(why, true);
         }
         await this.#unlessCut(after(pause * (0.5 + Math.random() / 2)));

@@ -1,6 +1,7 @@
 /**
  * What travels inside a TLS connection between gateways: each direction is a sequence of frames, a
- * length (4 bytes, big-endian) and so many bytes. A length of 0 is the end of that direction.
+ * length (4 bytes, big-endian) and so many bytes. A length of 0 is the end of that direction; when
+ * both have ended, so does the connection.
  *
  * It is there because node:tls in Deno reports a lost connection as a clean end (seen on 2.9.3: a
  * FIN without close_notify, and an RST, are both an "end" without an error). Whoever cuts a

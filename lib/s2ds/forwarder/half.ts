@@ -27,6 +27,8 @@ export interface HalfOptions {
   first(bytes: Uint8Array): string | undefined;
   limit?: Limit;
   memory: Memory;
+  /** The whole stream was passed on. */
+  finished(): void;
   /** Ends the relay. */
   fail(why: string): void;
 }
@@ -89,8 +91,10 @@ export class Half implements Reader {
     const written = this.#forward(block.subarray(this.#room, this.#room + n), block);
     this.#resize(n, view.length);
     if (!written) this.#replace(block);
-    if (this.#waits > 0) stopReading(this.#from);
-    return this.#waits === 0;
+    // After the stream's end nothing comes that would have to be held back, but the connection's.
+    if (this.#waits === 0 || this.over) return true;
+    stopReading(this.#from);
+    return false;
   }
 
   /** The stream's end was read. */
@@ -108,8 +112,10 @@ export class Half implements Reader {
 
   #finish(): void {
     this.over = true;
-    if (this.#to.framed) this.#to.socket.end(END);
+    // A connection in frames ends with the second of its directions.
+    if (this.#to.framed) this.#to.socket.write(END);
     else this.#to.socket.end();
+    this.#options.finished();
   }
 
   /**

@@ -41,6 +41,7 @@ export class Relay {
       framed ? "the other gateway" : i === 0 ? "client" : "target"
     );
     const fail = (why: string) => this.#fail(why);
+    const finished = () => this.#finished();
     const { memory } = shared;
     this.#halves = [
       new Half(near, far, {
@@ -48,6 +49,7 @@ export class Relay {
         first: (bytes) => events.first?.("client", bytes),
         limit: shared.toTarget,
         memory,
+        finished,
         fail,
       }),
       new Half(far, near, {
@@ -55,13 +57,17 @@ export class Relay {
         first: (bytes) => events.first?.("target", bytes),
         limit: shared.fromTarget,
         memory,
+        finished,
         fail,
       }),
     ];
     this.done = new Promise((resolve) => {
       this.#ends.forEach(({ socket, tcp }, i) => {
-        const failed = (error: NodeJS.ErrnoException) =>
+        const failed = (error: NodeJS.ErrnoException) => {
+          // The other gateway may be gone already when all was said.
+          if (tcp !== socket && this.#over) return socket.destroy();
           this.#fail(`${names[i]}: ${error.code ?? error.message}`);
+        };
         socket.on("error", failed);
         if (tcp !== socket) tcp.on("error", failed);
         socket.on("end", () => this.#halves[i]?.end());
@@ -75,6 +81,21 @@ export class Relay {
       });
     });
     for (const each of this.#halves) each.start();
+  }
+
+  get #over(): boolean {
+    return this.#halves.every((half) => half.over);
+  }
+
+  /**
+   * Ends what is in frames once both directions have: what is read of it after that does not matter,
+   * and node:tls in Deno 2.9.3 does not always tell that its peer has ended it.
+   */
+  #finished(): void {
+    if (!this.#over) return;
+    for (const { socket, framed } of this.#ends) {
+      if (framed) socket.end(() => socket.destroy());
+    }
   }
 
   /** Cuts both connections with an RST. */

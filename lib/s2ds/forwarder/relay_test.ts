@@ -38,6 +38,7 @@ for (const framed of [false, true]) {
         count() {},
         first: () => undefined,
         memory: new Memory(MEMORY),
+        finished() {},
         fail(why: string) {
           throw new Error(why);
         },

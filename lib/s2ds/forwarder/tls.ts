@@ -16,12 +16,15 @@ const HANDSHAKE_MS = 10_000;
 const OPTIONS = {
   minVersion: "TLSv1.3" as const,
   ALPNProtocols: [PROTOCOL],
-  allowHalfOpen: true,
 };
 
 /** What the other gateway did wrong; the message follows its address and reads on from "it". */
 export class Unproven extends Error {
   override readonly name = "Unproven";
+  /** @param passing whether it may go well the next time */
+  constructor(message: string, readonly passing = false) {
+    super(message);
+  }
 }
 
 /** Proves this gateway to the other one of a session, and the other way round. */
@@ -51,9 +54,11 @@ export class GatewayTls {
   async prove(tcp: net.Socket, timeoutMs = HANDSHAKE_MS): Promise<End> {
     const credentials = await this.#current();
     const proving = Promise.withResolvers<tls.TLSSocket>();
-    const fail = (why: string) => proving.reject(new Unproven(why));
-    const timer = setTimeout(() => fail(silence(this.#side, timeoutMs)), timeoutMs);
-    const closed = () => fail("hung up before it was proven");
+    const timer = setTimeout(
+      () => proving.reject(new Unproven(silence(this.#side, timeoutMs))),
+      timeoutMs,
+    );
+    const closed = () => proving.reject(new Error("closed"));
     tcp.on("close", closed);
     this.#proving.set(tcp, proving);
     try {
@@ -66,7 +71,7 @@ export class GatewayTls {
       if (socket.alpnProtocol !== PROTOCOL) throw new Unproven("is no SciStream gateway");
       return { socket, tcp, framed: true };
     } catch (error) {
-      throw error instanceof Unproven ? error : new Unproven(explain(error, this.#side));
+      throw error instanceof Unproven ? error : explain(error, this.#side);
     } finally {
       clearTimeout(timer);
       tcp.off("close", closed);
@@ -130,24 +135,36 @@ function silence(side: Side, ms: number): string {
   return `did not finish the TLS handshake within ${ms / 1000} s; ${peer}`;
 }
 
-function explain(error: unknown, side: Side): string {
+function explain(error: unknown, side: Side): Unproven {
   const { code = "", message = String(error) } = error as NodeJS.ErrnoException;
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
-    return "does not speak TLS: that gateway forwards in the clear (--wan plain, or a plain proxy), " +
-      "this one encrypts (--wan tls); set both alike";
+    return new Unproven(
+      "does not speak TLS: that gateway forwards in the clear (--wan plain, or a plain proxy), " +
+        "this one encrypts (--wan tls); set both alike",
+    );
   }
-  if (/NO_APPLICATION_PROTOCOL/i.test(code + message)) return "is no SciStream gateway";
+  if (/NO_APPLICATION_PROTOCOL/i.test(code + message)) {
+    return new Unproven("is no SciStream gateway");
+  }
   if (/ALERT_UNKNOWN_CA|ALERT_DECRYPT_ERROR|ALERT_BAD_CERTIFICATE/.test(code)) {
-    return "takes this gateway for another session's: the uids differ, or a clock is off";
+    return new Unproven(
+      "takes this gateway for another session's: the uids differ, or a clock is off",
+    );
   }
-  if (/RETURN_A_CERTIFICATE/.test(code)) return "showed no certificate";
-  if (code === "ECONNRESET" || message === "closed") {
-    return side === "server"
-      ? "hung up, or showed a certificate that is not this session's"
-      : "hung up in the TLS handshake: it forwards in the clear (--wan plain), or takes this gateway for another session's";
+  if (/RETURN_A_CERTIFICATE/.test(code)) return new Unproven("showed no certificate");
+  if (code === "ECONNRESET" || code === "EPIPE" || message === "closed") {
+    return new Unproven(
+      side === "server"
+        ? "hung up, or showed a certificate that is not this session's"
+        : "hung up in the TLS handshake: it forwards in the clear (--wan plain), or takes this " +
+          "gateway for another session's",
+      true,
+    );
   }
   if (/VERIFY|CERT|ISSUER|SELF_SIGNED|ALTNAME/.test(code)) {
-    return "is not proven by this session's uid: the uids differ, or a clock is off";
+    return new Unproven(
+      "is not proven by this session's uid: the uids differ, or a clock is off",
+    );
   }
-  return `failed in the TLS handshake: ${code || message}`;
+  return new Unproven(`failed in the TLS handshake: ${code || message}`);
 }
