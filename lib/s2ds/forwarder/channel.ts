@@ -121,7 +121,7 @@ export class Channel {
     const peers = new Set<string>();
     for (const connection of this.#live) {
       if (peers.size >= MOST_PEERS) break;
-      if (!this.#proving.has(connection)) peers.add(connection.peer);
+      if (!this.#proving.has(connection) && connection.peer) peers.add(connection.peer);
     }
     return {
       ...this.#status,
@@ -172,7 +172,7 @@ export class Channel {
     this.#status.connectionsTotal++;
     // Until a relay takes it over, a socket that fails must not take the process with it.
     socket.on("error", () => {});
-    const from = socket.remoteAddress ?? "";
+    const from = allow?.length || this.#provesPeers ? socket.remoteAddress ?? "" : "";
     const closed = allow?.find((networks) => !networks.has(from));
     if (closed) {
       return this.#refuse(socket, `${from} is not in the networks that are allowed (${closed})`);
@@ -225,7 +225,7 @@ export class Channel {
     const { peer } = connection;
     this.#proving.add(connection);
     this.#provingFrom.set(peer, (this.#provingFrom.get(peer) ?? 0) + 1);
-    connection.proven.finally(() => {
+    connection.proven.then(() => {
       this.#proving.delete(connection);
       const left = (this.#provingFrom.get(peer) ?? 1) - 1;
       if (left > 0) this.#provingFrom.set(peer, left);

@@ -47,22 +47,25 @@ export class Connection {
   readonly #cut = Promise.withResolvers<never>();
   #relay?: Relay;
   #isProven = false;
+  #peer?: string;
   /** Settled when both sides are gone. */
   readonly done: Promise<void>;
   /** Settled when its peer need not prove itself any more. */
   readonly proven: Promise<void>;
-  /** Address of whoever connected. */
-  readonly peer: string;
 
   constructor(accepted: net.Socket, context: ConnectionContext) {
     this.#accepted = accepted;
     this.#context = context;
-    this.peer = accepted.remoteAddress ?? "";
     this.#cut.promise.catch(() => {});
     tune(accepted);
     const near = this.#unlessCut(this.#near());
     this.proven = near.then(() => {}, () => {});
     this.done = this.#run(near);
+  }
+
+  /** Address of whoever connected; asked for only when somebody wants to know. */
+  get peer(): string {
+    return this.#peer ??= this.#accepted.remoteAddress ?? "";
   }
 
   /** Cuts it with an RST. */

@@ -4,15 +4,20 @@ import type { Limit } from "./limit.ts";
 import type { Memory } from "./memory.ts";
 import { type End, goOnReading, type Reader, readInto, stopReading } from "./sockets.ts";
 
-/** Of a buffer, in bytes. */
-const SMALLEST = 4 << 10;
+/**
+ * Where connections are read that have no block of their own: what is read is copied before another
+ * read. So idle ones, however many, take no memory for buffers.
+ */
+const SCRATCH = Buffer.allocUnsafeSlow(16 << 10);
+/** Of a block, in bytes. */
+const SMALLEST = 64 << 10;
 const LARGEST = 1 << 20;
 /** node:tls decrypts at most so much at once. */
 const LARGEST_FRAMED = 64 << 10;
-/** A full buffer is replaced by one that is so many times as large. */
+/** A full block is replaced by one that is so many times as large. */
 const GROWTH = 4;
-/** Where reads fill this part of a buffer or less, so many times in a row, a small one will do. */
-const HARDLY = 1 / 32;
+/** Where reads fill this part of a block or less, so many times in a row, none is needed. */
+const HARDLY = 1 / 64;
 const HARDLY_READS = 64;
 /** Blocks of its size that a half keeps. */
 const BLOCKS = 2;
@@ -34,9 +39,9 @@ export interface HalfOptions {
 }
 
 /**
- * One direction: what is read from one end is written to the other. Memory is bounded: it has one
- * block, 4 KiB at first and up to 1 MiB for a flow that fills it, and a second one of that size while
- * the first is being written; it does not read while its last read is not written.
+ * One direction: what is read from one end is written to the other. Memory is bounded: a flow that
+ * fills what it is given gets a block of its own, 64 KiB at first and up to 1 MiB, and a second one
+ * while the first is being written; it does not read while its last read is not written.
  */
 export class Half implements Reader {
   readonly #from: End;
@@ -46,9 +51,10 @@ export class Half implements Reader {
   /** Bytes before what is read into a block, for the header of the frame that it becomes. */
   readonly #room: number;
   readonly #blocks: number;
-  #block: Buffer;
-  /** Where the next read goes: the block behind its header. */
-  #view: Buffer;
+  /** Its own, if it has one. */
+  #block?: Buffer;
+  /** Where the next read goes: the block behind its header, or the scratch. */
+  #view: Buffer = SCRATCH;
   #isNew = true;
   /** Other blocks of that size that no write holds. */
   #spare: Buffer[] = [];
@@ -66,14 +72,16 @@ export class Half implements Reader {
     this.#room = to.framed ? HEADER : 0;
     this.#blocks = from.framed ? BLOCKS_FRAMED : BLOCKS;
     if (from.framed) this.#unframer = new Unframer();
-    this.#block = Buffer.allocUnsafeSlow(SMALLEST);
-    this.#view = this.#block.subarray(this.#room);
   }
 
   start(): void {
     const { socket } = this.#from;
     // A socket of node:tls may have read some of the stream while it proved its peer.
-    for (let early; (early = socket.read() as Buffer | null) !== null;) this.#forward(early);
+    for (let early; (early = socket.read() as Buffer | null) !== null;) {
+      const block = Buffer.allocUnsafe(this.#room + early.length);
+      block.set(early, this.#room);
+      this.#forward(block.subarray(this.#room), block);
+    }
     readInto(socket, this);
     if (this.#waits === 0) socket.resume();
   }
@@ -85,12 +93,13 @@ export class Half implements Reader {
   }
 
   read(n: number, view: Uint8Array): boolean {
-    const block = this.#block;
-    // Not the block that was given out last: its read was under way when it was replaced.
-    if (view !== this.#view) return this.#forward(Buffer.from(view.subarray(0, n)));
+    // Not its block where a read was under way when the block was replaced.
+    const own = view === this.#view ? this.#block : undefined;
+    const block = own ?? Buffer.allocUnsafe(this.#room + n);
+    if (!own) block.set(view.subarray(0, n), this.#room);
     const written = this.#forward(block.subarray(this.#room, this.#room + n), block);
     this.#resize(n, view.length);
-    if (!written) this.#replace(block);
+    if (!written && own) this.#replace(own);
     // After the stream's end nothing comes that would have to be held back, but the connection's.
     if (this.#waits === 0 || this.over) return true;
     stopReading(this.#from);
@@ -107,7 +116,7 @@ export class Half implements Reader {
 
   /** Gives its memory back. */
   close(): void {
-    this.#setSize(SMALLEST);
+    this.#setSize(0);
   }
 
   #finish(): void {
@@ -119,10 +128,10 @@ export class Half implements Reader {
   }
 
   /**
-   * Passes on what was read; `block` holds it, or nothing that is used again. Answers whether the
-   * block is free already.
+   * Passes on what was read into a block, behind the room for a header. Answers whether the block is
+   * free already.
    */
-  #forward(bytes: Buffer, block?: Buffer): boolean {
+  #forward(bytes: Buffer, block: Buffer): boolean {
     const { count, first, fail } = this.#options;
     if (!this.#began) {
       this.#began = true;
@@ -137,7 +146,7 @@ export class Half implements Reader {
     let held = false;
     const written = () => {
       if (!held) return;
-      if (block) this.#keep(block);
+      this.#keep(block);
       this.#go();
     };
     let payload = bytes.length;
@@ -156,16 +165,9 @@ export class Half implements Reader {
       }
       if (last) peer.write(last, written);
       if (this.#unframer.ended) this.#finish();
-    } else if (block && this.#room > 0) {
-      writeHeader(block, bytes.length);
-      peer.write(block.subarray(0, HEADER + bytes.length), written);
     } else {
-      if (this.#room > 0) {
-        const header = Buffer.alloc(HEADER);
-        writeHeader(header, bytes.length);
-        peer.write(header);
-      }
-      peer.write(bytes, written);
+      if (this.#room > 0) writeHeader(block, bytes.length);
+      peer.write(block.subarray(0, this.#room + bytes.length), written);
     }
     count(payload);
     held = payload > 0 && peer.writableLength > 0;
@@ -190,29 +192,32 @@ export class Half implements Reader {
   }
 
   #keep(block: Buffer): void {
-    if (block.length !== this.#block.length || block === this.#block) return;
+    if (block.length !== this.#block?.length || block === this.#block) return;
     if (this.#spare.length < this.#blocks - 1) this.#spare.push(block);
   }
 
-  /** A larger block for a flow that fills this one, a small one where little is left of it. */
+  /** A larger block for a flow that fills this one, none where little is left of it. */
   #resize(n: number, size: number): void {
     const largest = this.#from.framed ? LARGEST_FRAMED : LARGEST;
     const most = Math.min(largest, this.#options.limit?.most ?? largest);
-    if (n === size) this.#setSize(Math.min(this.#block.length * GROWTH, most));
+    if (n === size) {
+      const larger = this.#block ? this.#block.length * GROWTH : SMALLEST;
+      this.#setSize(most < SMALLEST ? 0 : Math.min(larger, most));
+    }
     this.#hardly = n <= size * HARDLY ? this.#hardly + 1 : 0;
     if (this.#hardly < HARDLY_READS) return;
     this.#hardly = 0;
-    this.#setSize(SMALLEST);
+    this.#setSize(0);
   }
 
-  #setSize(bytes: number): void {
-    const size = Math.max(bytes, SMALLEST);
-    const more = (size - this.#block.length) * this.#blocks;
+  /** Gives it a block of this size; of 0 bytes, none. */
+  #setSize(size: number): void {
+    const more = (size - (this.#block?.length ?? 0)) * this.#blocks;
     if (more === 0) return;
     if (more < 0) this.#options.memory.give(-more);
     else if (!this.#options.memory.take(more)) return;
-    this.#block = Buffer.allocUnsafeSlow(size);
-    this.#view = this.#block.subarray(this.#room);
+    this.#block = size > 0 ? Buffer.allocUnsafeSlow(size) : undefined;
+    this.#view = this.#block?.subarray(this.#room) ?? SCRATCH;
     this.#isNew = true;
     this.#spare = [];
   }
