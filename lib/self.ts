@@ -28,6 +28,7 @@ export function selfCommand(
     "--quiet",
     "--no-prompt",
     "--cached-only",
+    "--v8-flags=--expose-gc",
     "--allow-net",
     "--allow-env",
     `--allow-read=${folders}`,

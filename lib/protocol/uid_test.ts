@@ -40,3 +40,18 @@ Deno.test("a uid prints masked, however it is printed", () => {
   }
   assertMatch(uid.session, /^[0-9a-f]{8}$/);
 });
+
+Deno.test("a uid that is short or well known is a weak secret, a random one is not", () => {
+  for (let i = 0; i < 20; i++) assertEquals(Uid.random().weakness, "");
+  assertEquals(Uid.parse("Z".repeat(22)).weakness, "");
+  assertEquals(Uid.parse(MOCK_UID).weakness, "its uid is the well-known one of --mock");
+  assertEquals(Uid.parse("session1").weakness, "its uid is short: 8 digits are 48 bits at most");
+  assertEquals(
+    Uid.parse("0123456789abcdef").weakness,
+    "its uid is short: 16 digits are 64 bits at most",
+  );
+  assertEquals(
+    Uid.parse("01234567-89012345").weakness,
+    "its uid is short: 16 digits are 53 bits at most",
+  );
+});

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { noLog } from "../log.ts";
+import { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import { Uid } from "../protocol/uid.ts";
@@ -26,7 +27,12 @@ class Scripted implements DataServer {
   start = () => Promise.resolve();
   stop = () => Promise.resolve();
   status = () => Promise.resolve([] as ChannelStatus[]);
-  async open({ listeners }: Opening) {
+  /** Of the last session that was opened. */
+  openedLimit = 0;
+  allow: readonly Networks[] = [];
+  async open({ listeners, limit, allow }: Opening) {
+    this.openedLimit = limit;
+    this.allow = allow;
     this.calls.push(`open ${listeners.join(" ")}`);
     await this.onOpen();
     const taken = listeners.map((at) => at.port).filter((port) => this.strangers.has(port));
@@ -339,4 +345,69 @@ Deno.test("an unexpected error of the data server frees everything and is passed
   const error = await assertRejects(() => req(), TypeError);
   assert(error.message === "a mistake");
   clean();
+});
+
+Deno.test("with a capacity, sessions are admitted while their rates fit, and an update must fit too", async () => {
+  const { gateway, server, req, hello, clean, A, B } = setUp({ capacity: 1000 });
+  const never = new AbortController().signal;
+  const a = req(A, 1, "PROD", never, 700);
+  await hello(A);
+  await a;
+  const error = await assertRejects(() => req(B, 1, "PROD", never, 301), ScistreamError);
+  assertEquals(
+    error.message,
+    "a rate of 301 kB/s was asked for, and 300 of this gateway's 1000 kB/s are not reserved; " +
+      "ask for a lower rate or release a session",
+  );
+  assertEquals(error.code, "NO_RESOURCE");
+  const b = req(B, 1, "PROD", never, 300);
+  await hello(B);
+  await b;
+  // No limit asked for takes no part of it.
+  await gateway.update({ uid: A, targets: [], rate: 700 });
+  assertEquals(
+    await code(gateway.update({ uid: A, targets: [], rate: 701 })),
+    ["NO_RESOURCE", Status.RESOURCE_EXHAUSTED],
+  );
+  assertEquals((await gateway.status(A)).session.rate, 700);
+  await gateway.update({ uid: A, targets: [], rate: 0 });
+  assertEquals((await gateway.status(A)).session.rate, 0);
+  assertEquals(server.calls.filter((call) => call.startsWith("limit")), []);
+  await gateway.close(0);
+  clean();
+});
+
+Deno.test("rates are ignored, reserved or enforced, as the gateway says", async () => {
+  for (const ratePolicy of ["ignore", "reserve", "enforce"] as const) {
+    const { gateway, server, req, hello, A } = setUp({ ratePolicy, capacity: 10 });
+    const never = new AbortController().signal;
+    if (ratePolicy !== "ignore") {
+      await assertRejects(() => req(A, 1, "PROD", never, 11), ScistreamError);
+    }
+    const pending = req(A, 1, "PROD", never, ratePolicy === "ignore" ? 11 : 10);
+    await hello();
+    await pending;
+    await gateway.update({ uid: A, targets: [new Endpoint("t", 1)], rate: 5 });
+    const enforced = ratePolicy === "enforce";
+    assertEquals(server.openedLimit, enforced ? 10 : 0);
+    assertEquals(server.calls.filter((call) => call === "limit 5").length, enforced ? 1 : 0);
+    await gateway.close(0);
+  }
+});
+
+Deno.test("what a session allows is beside what its gateway allows; a type that cannot says so", async () => {
+  const allow = Networks.parseList("10.0.0.0/8");
+  const mine = Networks.parseList("10.1.0.0/16");
+  const { gateway, server, hello, A, B } = setUp({ allow });
+  const never = new AbortController().signal;
+  const pending = gateway.req({ uid: A, role: "PROD", numConn: 1, rate: 0, allow: mine }, never);
+  await hello();
+  await pending;
+  assertEquals(server.allow.map(String), ["10.0.0.0/8", "10.1.0.0/16"]);
+  server.abilities.allow = false;
+  assertEquals(
+    await code(gateway.req({ uid: B, role: "PROD", numConn: 1, rate: 0, allow: mine }, never)),
+    ["NOT_IMPLEMENTED", Status.UNIMPLEMENTED],
+  );
+  await gateway.close(0);
 });

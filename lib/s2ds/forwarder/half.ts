@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { END, HEADER, Unframer, writeHeader } from "./frames.ts";
+import { countGarbage } from "./garbage.ts";
 import type { Limit } from "./limit.ts";
 import type { Memory } from "./memory.ts";
 import { type End, goOnReading, type Reader, readInto, stopReading } from "./sockets.ts";
@@ -93,6 +94,7 @@ export class Half implements Reader {
   }
 
   read(n: number, view: Uint8Array): boolean {
+    if (this.#unframer) countGarbage(n);
     // Not its block where a read was under way when the block was replaced.
     const own = view === this.#view ? this.#block : undefined;
     const block = own ?? Buffer.allocUnsafe(this.#room + n);

@@ -141,11 +141,11 @@ Deno.test("a first flight that was recorded is of no use", async () => {
   const sent: Uint8Array[] = [];
   const recorder = net.createServer(async (near) => {
     const far = await dialled(prod.port);
-    near.on("data", (bytes) => {
+    near.on("data", (bytes: Uint8Array) => {
       sent.push(bytes);
       far.write(bytes);
     });
-    far.on("data", (bytes) => near.write(bytes));
+    far.on("data", (bytes: Uint8Array) => near.write(bytes));
     near.on("close", () => far.destroy());
   });
   await new Promise<void>((resolve) => recorder.listen(0, "127.0.0.1", resolve));
