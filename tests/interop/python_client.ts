@@ -68,8 +68,9 @@ async function bothSides(start: (...flags: string[]) => Promise<Gateway>): Promi
   await using first = new App("first");
   await using second = new App("second");
   const ranges = [portRange(10).text, portRange(10).text] as const;
-  await using producers = await start(`--port-range=${ranges[0]}`);
-  await using consumers = await start(`--port-range=${ranges[1]}`);
+  // Plain, so that each gateway can be looked into by itself.
+  await using producers = await start(`--port-range=${ranges[0]}`, "--wan=plain");
+  await using consumers = await start(`--port-range=${ranges[1]}`, "--wan=plain");
   await using prod = new PythonClient(producers);
   await using cons = new PythonClient(consumers);
   const uid = newUid();

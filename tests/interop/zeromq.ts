@@ -65,7 +65,7 @@ Deno.test("run-producer is received by Python's ZeroMQ", async () => {
 });
 
 Deno.test("run-producer is received by Python's ZeroMQ through a gateway", async () => {
-  await using gateway = await Gateway.start();
+  await using gateway = await Gateway.start("--wan=plain");
   const port = freePort();
   await producerTo(await through(gateway, port), port);
 });
@@ -75,6 +75,6 @@ Deno.test("subscribe receives all from Python's ZeroMQ", async () => {
 });
 
 Deno.test("subscribe receives all from Python's ZeroMQ through a gateway", async () => {
-  await using gateway = await Gateway.start();
+  await using gateway = await Gateway.start("--wan=plain");
   await publisherTo((port) => through(gateway, port));
 });
