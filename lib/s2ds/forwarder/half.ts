@@ -13,8 +13,10 @@ const SCRATCH = Buffer.allocUnsafeSlow(16 << 10);
 /** Of a block, in bytes. */
 const SMALLEST = 64 << 10;
 const LARGEST = 1 << 20;
+/** What is to be encrypted stays in the processor's cache. */
+const LARGEST_TO_FRAMED = 256 << 10;
 /** node:tls decrypts at most so much at once. */
-const LARGEST_FRAMED = 64 << 10;
+const LARGEST_FROM_FRAMED = 64 << 10;
 /** A full block is replaced by one that is so many times as large. */
 const GROWTH = 4;
 /** Where reads fill this part of a block or less, so many times in a row, none is needed. */
@@ -52,6 +54,7 @@ export class Half implements Reader {
   /** Bytes before what is read into a block, for the header of the frame that it becomes. */
   readonly #room: number;
   readonly #blocks: number;
+  readonly #largest: number;
   /** Its own, if it has one. */
   #block?: Buffer;
   /** Where the next read goes: the block behind its header, or the scratch. */
@@ -72,6 +75,7 @@ export class Half implements Reader {
     this.#options = options;
     this.#room = to.framed ? HEADER : 0;
     this.#blocks = from.framed ? BLOCKS_FRAMED : BLOCKS;
+    this.#largest = from.framed ? LARGEST_FROM_FRAMED : to.framed ? LARGEST_TO_FRAMED : LARGEST;
     if (from.framed) this.#unframer = new Unframer();
   }
 
@@ -200,8 +204,7 @@ export class Half implements Reader {
 
   /** A larger block for a flow that fills this one, none where little is left of it. */
   #resize(n: number, size: number): void {
-    const largest = this.#from.framed ? LARGEST_FRAMED : LARGEST;
-    const most = Math.min(largest, this.#options.limit?.most ?? largest);
+    const most = Math.min(this.#largest, this.#options.limit?.most ?? LARGEST);
     if (n === size) {
       const larger = this.#block ? this.#block.length * GROWTH : SMALLEST;
       this.#setSize(most < SMALLEST ? 0 : Math.min(larger, most));
