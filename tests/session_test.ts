@@ -7,6 +7,8 @@ import {
 } from "@std/assert";
 import { ControlClient } from "../lib/protocol/client.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
+import { Uid } from "../lib/protocol/uid.ts";
+import { releaseSession, requestSession, sayHello, updateSession } from "../lib/s2uc/requests.ts";
 import { dial, echoes, EchoServer, readExactly, writeAll } from "./echo.ts";
 import {
   assertOk,
@@ -280,6 +282,27 @@ Deno.test("kill -9 of the data server: it is back, with every session's listener
   for (const listener of listeners) assert(await echoes(listener));
   assertOk(await scistream(["s2uc", "release", uid, ...gateway.flags]));
   assert(await refused(listeners[0] as string));
+});
+
+Deno.test("calls that meet a dying data server wait for the next one", async () => {
+  await using gateway = await Gateway.start("--wan=plain", "--workers=2");
+  const client = new ControlClient({
+    address: Endpoint.parse(gateway.address),
+    roots: Deno.readFileSync(gateway.cert),
+  });
+  for (let round = 0; round < 5; round++) {
+    const uid = Uid.random();
+    for (const pid of gateway.dataServers()) Deno.kill(pid, "SIGKILL");
+    const [, { listeners }] = await Promise.all([
+      sayHello(client, uid, "PROD", [new Endpoint("127.0.0.1", 9)]),
+      requestSession(client, { uid, role: "PROD", numConn: 2, rate: 0 }),
+    ]);
+    for (const pid of gateway.dataServers()) Deno.kill(pid, "SIGKILL");
+    await updateSession(client, uid, "PROD", ["127.0.0.1:9"]);
+    assertEquals(listeners.length, 2);
+    await releaseSession(client, uid);
+  }
+  client.close();
 });
 
 Deno.test("kill -9 of one of several data servers: what the others carry goes on, and it is back", async () => {

@@ -133,7 +133,14 @@ export class Child {
 
   async #ask(ask: Ask, patienceMs?: number): Promise<Reply> {
     const link = await this.#ready();
-    return await link.ask(ask, patienceMs);
+    try {
+      return await link.ask(ask, patienceMs);
+    } catch (error) {
+      if (!(error instanceof LinkLost) || this.#stopping.signal.aborted) throw error;
+      // It died with the question. The next one is given what it held, and then asked the same.
+      await link.lost;
+      return await (await this.#ready()).ask(ask, patienceMs);
+    }
   }
 
   /** The link to a living child; waits for one while it is being restarted. */
