@@ -22,7 +22,14 @@ abstract class Server implements AsyncDisposable {
 
   async #serve() {
     const work: Promise<void>[] = [];
-    for await (const conn of this.#listener) work.push(this.#handle(conn));
+    for (;;) {
+      try {
+        work.push(this.#handle(await this.#listener.accept()));
+      } catch (error) {
+        // A connection that was reset before it could be accepted ends nothing.
+        if (error instanceof Deno.errors.BadResource) break;
+      }
+    }
     await Promise.all(work);
   }
 
