@@ -15,11 +15,14 @@ const cached = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", ..
 if (!cached.outputSync().success) console.log("not every package could be fetched");
 
 const tests = new Deno.Command(Deno.execPath(), {
-  // --allow-all: tests look into /proc, which Deno shows to nobody else, and --doc's examples would
-  // each need a list of their own; what the product itself may do is in the commands that they start.
-  // Types are checked by tests/house_test.ts, once and for everything; what --doc adds to an example
-  // would not pass noUnusedLocals.
-  args: ["test", "--allow-all", "--doc", "--no-check", "--cached-only", ...paths],
+  args: [
+    "test",
+    "--allow-all", // for /proc, which Deno shows to nobody else; what the product may do is in the commands that tests start
+    "--doc",
+    "--no-check", // tests/house_test.ts checks types, once and for everything; what --doc adds would not pass noUnusedLocals
+    "--cached-only",
+    ...paths,
+  ],
   env: { NO_COLOR: "1" },
   stdin: "null",
   stdout: "piped",

@@ -68,7 +68,7 @@ async function linkKind(): Promise<{ netem: boolean; reason?: string }> {
   const ip = (...words: string[]) => run(["ip", ...words]);
   assertOk(await ip("netns", "add", probe));
   try {
-    // The loopback device of a namespace is as good as any.
+    // Whether the kernel has it is the same for each device: the loopback one is there already.
     const tc = ["tc", "qdisc", "add", "dev", "lo", "root", ...NETEM.split(" ")];
     const added = await ip("netns", "exec", probe, ...tc);
     if (added.code === 0) return { netem: true };

@@ -86,6 +86,5 @@ export function messageOf(error: unknown): string {
  */
 export function quote(value: string): string {
   const short = value.length > 64 ? `${value.slice(0, 64)}…` : value;
-  // deno-lint-ignore no-control-regex -- control characters are what must not pass
-  return JSON.stringify(short).replace(/[\u007f-\u009f\u2028\u2029\u0000-\u001f]/g, "?");
+  return JSON.stringify(short).replace(/[\p{Cc}\u2028\u2029]/gu, "?");
 }

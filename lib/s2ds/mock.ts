@@ -17,11 +17,11 @@ export class Mock implements DataServer {
     return Promise.resolve();
   }
 
-  // async, so that what probing throws is a rejection.
-  // deno-lint-ignore require-await
-  async open({ uid, listeners }: Opening): Promise<void> {
-    probePorts(listeners);
-    this.#sessions.set(uid.hash, listeners.length);
+  open({ uid, listeners }: Opening): Promise<void> {
+    return Promise.try(() => {
+      probePorts(listeners);
+      this.#sessions.set(uid.hash, listeners.length);
+    });
   }
 
   target(): Promise<void> {

@@ -1,6 +1,5 @@
 /** Types of the part of @std/assert that is used here. */
-// deno-lint-ignore no-explicit-any -- a class of any constructor, as @std/assert declares it
-type Class<E extends Error> = abstract new (...args: any[]) => E;
+type Class<E extends Error> = abstract new (...args: never[]) => E;
 
 export function assert(expr: unknown, msg?: string): asserts expr;
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void;

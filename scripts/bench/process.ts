@@ -96,8 +96,8 @@ export async function run(command: readonly string[], signal: AbortSignal): Prom
   return await process.output();
 }
 
-// Deno reads /proc with --allow-all alone; cat needs no more than --allow-run. A process that has
-// ended meanwhile is left out.
+// Deno shows /proc only to processes that may do everything; cat reads it for those that may run
+// something. A process that has ended meanwhile is left out.
 const read = (paths: string[], signal: AbortSignal) =>
   run(["sh", "-c", 'cat "$@" 2>/dev/null || :', "sh", ...paths], signal);
 

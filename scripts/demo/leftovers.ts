@@ -6,7 +6,8 @@ import process from "node:process";
 
 /** Processes whose command line names this folder: everything that the demo started does. */
 export async function processesNaming(folder: string): Promise<number[]> {
-  // Deno reads /proc with --allow-all alone, and a slim container has no ps; grep is everywhere.
+  // Deno shows /proc only to processes that may do everything, and a slim container has no ps; grep
+  // is everywhere.
   // It reads the folder's name from stdin, so that it does not find itself.
   const [program, args]: [string, string[]] = Deno.build.os === "linux"
     ? ["sh", ["-c", "exec grep -laFs -f - /proc/[0-9]*/cmdline"]]

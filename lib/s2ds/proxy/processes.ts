@@ -118,16 +118,18 @@ export class Processes implements Runner {
     }
   }
 
-  // deno-lint-ignore require-await -- what it throws must be a rejection: timers call it
-  async signal(job: Job, signal: Deno.Signal): Promise<void> {
-    const child = this.#all.get(job.session)?.child;
-    if (!child) {
-      throw new ScistreamError(
-        "CONN_ERROR",
-        `${job.proxy.name} is not running; it is being started`,
-      );
-    }
-    child.kill(signal);
+  signal(job: Job, signal: Deno.Signal): Promise<void> {
+    // What it throws must be a rejection: timers call it.
+    return Promise.try(() => {
+      const child = this.#all.get(job.session)?.child;
+      if (!child) {
+        throw new ScistreamError(
+          "CONN_ERROR",
+          `${job.proxy.name} is not running; it is being started`,
+        );
+      }
+      child.kill(signal);
+    });
   }
 
   log(job: Job): Promise<string[]> {

@@ -108,8 +108,7 @@ function unlessRefused<T>(code: string, make: () => T): T | undefined {
   } catch (error) {
     assert(error instanceof ScistreamError, String(error));
     assertEquals(error.code, code, error.message);
-    // deno-lint-ignore no-control-regex -- that none is in it is what is tested
-    assert(!/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(error.message), error.message);
+    assert(!/[\p{Cc}\u2028\u2029]/u.test(error.message), error.message);
     assert(error.message.length < 400, error.message);
     return undefined;
   }
