@@ -37,6 +37,7 @@ export {
   RATE_POLICIES,
   type RatePolicy,
   type Role,
+  type SessionRequest,
 } from "./lib/protocol/values.ts";
 export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
 export { connect, type Connected, type ConnectOptions } from "./lib/s2uc/connect.ts";
@@ -44,7 +45,6 @@ export {
   releaseSession,
   requestSession,
   sayHello,
-  type SessionRequest,
   updateRate,
   updateSession,
 } from "./lib/s2uc/requests.ts";

@@ -2,8 +2,10 @@
  * The small values of a request, validated once at the edge.
  * @module
  */
+import type { Networks } from "./cidr.ts";
 import { quote, ScistreamError } from "./errors.ts";
 import { parsePort } from "./endpoint.ts";
+import type { Uid } from "./uid.ts";
 
 /** `PROD`: the producer's side, connections come in from the WAN. `CONS`: the consumer's. */
 export type Role = "PROD" | "CONS";
@@ -91,4 +93,18 @@ export class PortRange {
   toString(): string {
     return `${this.first}-${this.last}`;
   }
+}
+
+/** What a session is asked for with. */
+export interface SessionRequest {
+  /** Its name and secret. */
+  uid: Uid;
+  /** Which side the control server is. */
+  role: Role;
+  /** Channels. */
+  numConn: number;
+  /** The rate asked for. */
+  rate: Rate;
+  /** Networks that data connections may come from; from everywhere if not given. */
+  allow?: Networks;
 }

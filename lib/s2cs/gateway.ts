@@ -6,7 +6,7 @@ import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Rate, RatePolicy, Role } from "../protocol/values.ts";
+import type { Rate, RatePolicy, Role, SessionRequest } from "../protocol/values.ts";
 import {
   type ChannelStatus,
   type DataServer,
@@ -42,15 +42,6 @@ export interface GatewayOptions {
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
-}
-
-/** What a req asks for. */
-export interface SessionRequest {
-  uid: Uid;
-  role: Role;
-  numConn: number;
-  rate: Rate;
-  allow?: Networks;
 }
 
 /** What a session has beside its record, while this process lives. */

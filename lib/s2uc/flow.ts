@@ -7,15 +7,9 @@ import { withClient } from "../cli/connection.ts";
 import { waiting } from "../cli/progress.ts";
 import type { ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
+import type { SessionRequest } from "../protocol/values.ts";
 import { INVALID_TOKEN } from "../protocol/token.ts";
-import {
-  releaseSession,
-  requestSession,
-  sayHello,
-  type SessionRequest,
-  UNDO_MS,
-  updateSession,
-} from "./requests.ts";
+import { releaseSession, requestSession, sayHello, UNDO_MS, updateSession } from "./requests.ts";
 
 /** One side's set-up. */
 export interface RequestFlow extends SessionRequest {

@@ -4,28 +4,13 @@
  */
 import type { AppResponse, Response } from "../../proto/messages.ts";
 import type { ControlClient } from "../protocol/client.ts";
-import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Rate, Role } from "../protocol/values.ts";
+import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
 
 /** A release that undoes a failed set-up must not hang on the server that made it fail. */
 export const UNDO_MS = 5_000;
-
-/** What a session is asked for with. */
-export interface SessionRequest {
-  /** Its name and secret. */
-  uid: Uid;
-  /** Which side this control server is. */
-  role: Role;
-  /** Channels. */
-  numConn: number;
-  /** The rate asked for. */
-  rate: Rate;
-  /** Networks that data connections may come from; from everywhere if not given. */
-  allow?: Networks;
-}
 
 /** Asks for a session; pending until its application has said hello. */
 export function requestSession(

@@ -2,39 +2,18 @@
  * File descriptors, which a forwarder must never run out of (see Channel).
  * @module
  */
+import { Budget } from "./budget.ts";
 
 /** Descriptors that the runtime, the control socket and name look-ups may hold. */
 const RESERVE = 40;
 /** Where the limit cannot be found out: the usual one of a login shell. */
 const USUAL_LIMIT = 1024;
 
-/** Counts the descriptors that listeners and connections hold against what the process may have. */
-export class DescriptorBudget {
-  #left: number;
-  readonly #waiting: { count: number; resume: () => void }[] = [];
-
+/** The descriptors that listeners and connections may hold, of what the process may have. */
+export class DescriptorBudget extends Budget {
   /** @param limit of the process, as {@linkcode descriptorLimit} answers it */
   constructor(limit: number = USUAL_LIMIT) {
-    this.#left = Math.max(4, limit - RESERVE);
-  }
-
-  /** Takes so many, or none and answers false. */
-  take(count: number): boolean {
-    if (this.#left < count) return false;
-    this.#left -= count;
-    return true;
-  }
-
-  give(count: number): void {
-    this.#left += count;
-    while (this.#waiting[0] && this.#left >= this.#waiting[0].count) {
-      this.#waiting.shift()?.resume();
-    }
-  }
-
-  /** Calls `resume` once so many can be taken. */
-  onFree(count: number, resume: () => void): void {
-    this.#waiting.push({ count, resume });
+    super(Math.max(4, limit - RESERVE));
   }
 }
 

@@ -5,7 +5,7 @@ import { type ChannelStatus, PortsInUse } from "../data_server.ts";
 import { Channel } from "./channel.ts";
 import type { DescriptorBudget } from "./descriptors.ts";
 import { Limit } from "./limit.ts";
-import { MEMORY, Memory } from "./memory.ts";
+import { Budget, MEMORY } from "./budget.ts";
 import { TICK_MS } from "./meter.ts";
 import { sumOf } from "./status.ts";
 import { GatewayTls } from "./tls.ts";
@@ -43,7 +43,7 @@ export class Engine {
   readonly #sessions = new Map<string, Session>();
   readonly #budget: DescriptorBudget;
   readonly #note: (session: string, why: string) => void;
-  readonly #memory = new Memory(MEMORY);
+  readonly #memory = new Budget(MEMORY);
   #ticking?: ReturnType<typeof setInterval>;
 
   /**

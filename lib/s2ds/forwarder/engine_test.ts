@@ -1,18 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import net from "node:net";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { PortsInUse } from "../data_server.ts";
 import { DescriptorBudget } from "./descriptors.ts";
 import { Engine } from "./engine.ts";
-
-const HOST = "127.0.0.1";
-
-function free(): Endpoint {
-  const listener = Deno.listen({ hostname: HOST, port: 0 });
-  listener.close();
-  return new Endpoint(HOST, listener.addr.port);
-}
+import { connect, free, HOST, readAll, sha, writeAll } from "./test_conns.ts";
 
 /** A target that hands out what it accepts. */
 function target() {
@@ -27,21 +20,6 @@ function target() {
 function descriptors(): number {
   return [...Deno.readDirSync("/proc/self/fd")].length;
 }
-
-const connect = (to: Endpoint) => Deno.connect({ hostname: to.host, port: to.port });
-
-async function readAll(conn: Deno.Conn): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const chunk = new Uint8Array(64 << 10);
-  for (let n; (n = await conn.read(chunk)) !== null;) parts.push(chunk.slice(0, n));
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-}
-
-async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
-}
-
-const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /** An engine with one session of one channel towards a target. */
 async function oneChannel() {

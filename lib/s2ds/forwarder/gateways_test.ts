@@ -1,20 +1,14 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { Networks } from "../../protocol/cidr.ts";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { DescriptorBudget } from "./descriptors.ts";
 import { Engine, type SessionOptions } from "./engine.ts";
 import { channelSecret } from "./secret.ts";
+import { connect, free, HOST, readAll, sha, writeAll } from "./test_conns.ts";
 
-const HOST = "127.0.0.1";
 const SECRET = channelSecret("0b2f7e0c-5d5c-4d3e-9a55-1f0f5a0c9d11");
 const OTHER = channelSecret("0b2f7e0c-5d5c-4d3e-9a55-1f0f5a0c9d12");
-
-function free(): Endpoint {
-  const listener = Deno.listen({ hostname: HOST, port: 0 });
-  listener.close();
-  return new Endpoint(HOST, listener.addr.port);
-}
 
 /** An application, two gateways, and what went wrong at each. */
 class Stream implements AsyncDisposable {
@@ -46,7 +40,7 @@ class Stream implements AsyncDisposable {
   }
 
   connect(to = this.lan): Promise<Deno.TcpConn> {
-    return Deno.connect({ hostname: to.host, port: to.port });
+    return connect(to);
   }
 
   async pair(): Promise<{ near: Deno.TcpConn; far: Deno.TcpConn } & Disposable> {
@@ -76,19 +70,6 @@ class Stream implements AsyncDisposable {
     await Promise.all([this.prod.close("s", 0), this.cons.close("s", 0)]);
     this.app.close();
   }
-}
-
-const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
-async function readAll(conn: Deno.Conn): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  const chunk = new Uint8Array(64 << 10);
-  for (let n; (n = await conn.read(chunk)) !== null;) parts.push(chunk.slice(0, n));
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-}
-
-async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
 }
 
 /** That the connection is cut, and nothing comes before. */

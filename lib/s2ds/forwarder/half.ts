@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { END, HEADER, Unframer, writeHeader } from "./frames.ts";
 import { countGarbage } from "./garbage.ts";
 import type { Limit } from "./limit.ts";
-import type { Memory } from "./memory.ts";
+import type { Budget } from "./budget.ts";
 import { type End, goOnReading, type Reader, readInto, stopReading } from "./sockets.ts";
 
 /**
@@ -34,7 +34,8 @@ export interface HalfOptions {
   /** The first bytes; a sentence refuses them. */
   first(bytes: Uint8Array): string | undefined;
   limit?: Limit;
-  memory: Memory;
+  /** For blocks, in bytes. */
+  memory: Budget;
   /** The whole stream was passed on. */
   finished(): void;
   /** Ends the relay. */

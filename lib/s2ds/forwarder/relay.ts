@@ -1,6 +1,6 @@
 import { Half } from "./half.ts";
 import type { Limit } from "./limit.ts";
-import type { Memory } from "./memory.ts";
+import type { Budget } from "./budget.ts";
 import { type End, reset } from "./sockets.ts";
 
 /** What a relay tells whoever owns it. */
@@ -17,7 +17,8 @@ export interface RelayEvents {
 
 /** What a relay shares with others. */
 export interface Shared {
-  memory: Memory;
+  /** For blocks, in bytes. */
+  memory: Budget;
   toTarget?: Limit;
   fromTarget?: Limit;
 }
@@ -40,27 +41,16 @@ export class Relay {
     const names = this.#ends.map(({ framed }, i) =>
       framed ? "the other gateway" : i === 0 ? "client" : "target"
     );
-    const fail = (why: string) => this.#fail(why);
-    const finished = () => this.#finished();
-    const { memory } = shared;
-    this.#halves = [
-      new Half(near, far, {
-        count: (n) => events.toTarget(n),
-        first: (bytes) => events.first?.("client", bytes),
-        limit: shared.toTarget,
-        memory,
-        finished,
-        fail,
-      }),
-      new Half(far, near, {
-        count: (n) => events.fromTarget(n),
-        first: (bytes) => events.first?.("target", bytes),
-        limit: shared.fromTarget,
-        memory,
-        finished,
-        fail,
-      }),
-    ];
+    const half = (self: End, peer: End, from: "client" | "target") =>
+      new Half(self, peer, {
+        count: (n) => from === "client" ? events.toTarget(n) : events.fromTarget(n),
+        first: (bytes) => events.first?.(from, bytes),
+        limit: from === "client" ? shared.toTarget : shared.fromTarget,
+        memory: shared.memory,
+        finished: () => this.#finished(),
+        fail: (why) => this.#fail(why),
+      });
+    this.#halves = [half(near, far, "client"), half(far, near, "target")];
     this.done = new Promise((resolve) => {
       this.#ends.forEach(({ socket, tcp }, i) => {
         const failed = (error: NodeJS.ErrnoException) => {

@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import net from "node:net";
 import { Half } from "./half.ts";
-import { MEMORY, Memory } from "./memory.ts";
+import { Budget, MEMORY } from "./budget.ts";
 import { plain } from "./sockets.ts";
 
 /** Two ends of a connection of this machine's own. */
@@ -37,7 +37,7 @@ for (const framed of [false, true]) {
       const options = {
         count() {},
         first: () => undefined,
-        memory: new Memory(MEMORY),
+        memory: new Budget(MEMORY),
         finished() {},
         fail(why: string) {
           throw new Error(why);

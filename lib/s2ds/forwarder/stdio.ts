@@ -6,7 +6,7 @@ import net from "node:net";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { Channel } from "./channel.ts";
 import { DescriptorBudget, descriptorLimit } from "./descriptors.ts";
-import { MEMORY, Memory } from "./memory.ts";
+import { Budget, MEMORY } from "./budget.ts";
 
 /** The streams of the process, or stand-ins for a test. */
 export interface Stdio {
@@ -29,7 +29,7 @@ const LONGEST_TARGET = 300;
 export async function serveStdio(stdio: Stdio): Promise<void> {
   const port = await freePort();
   const budget = new DescriptorBudget(await descriptorLimit());
-  const memory = new Memory(MEMORY);
+  const memory = new Budget(MEMORY);
   const channel = await Channel.listen({ at: new Endpoint("0.0.0.0", port), budget, memory });
   try {
     await stdio.write(`${port}\n`);
