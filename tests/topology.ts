@@ -325,3 +325,26 @@ async function must(command: readonly string[]): Promise<Ended> {
   if (ended.code === 0) return ended;
   throw new Error(`${command.join(" ")}: exit ${ended.code}: ${ended.err.trim()}`);
 }
+
+/** Does something on a network of its own (the tutorial's if no links are given), in bounded time; shows what its processes said if it fails. */
+export async function onNetwork(
+  links: readonly Link[] | undefined,
+  hangMs: number,
+  work: (network: Network) => Promise<void>,
+): Promise<void> {
+  await using network = await Network.create(links && [...links]);
+  const hang = Promise.withResolvers<never>();
+  const timer = setTimeout(() => hang.reject(new Error("it hangs")), hangMs);
+  try {
+    await Promise.race([work(network), hang.promise]);
+  } catch (error) {
+    for (const host of network.hosts) {
+      for (const { command, process } of host.started) {
+        console.error(`--- ${host.name}$ ${command}\n${process.out}${process.err}`);
+      }
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}

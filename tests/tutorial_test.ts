@@ -10,6 +10,7 @@ import {
   type Link,
   namespaces,
   Network,
+  onNetwork,
   PREFIX,
   unavailable,
   USER,
@@ -38,26 +39,13 @@ function networkTest(name: string, test: (network: Network) => Promise<void>, li
   Deno.test({
     name: `tutorial: ${name}${because}`,
     ignore,
-    async fn() {
-      await using network = await Network.create(links);
-      const hang = Promise.withResolvers<never>();
-      const timer = setTimeout(() => hang.reject(new Error("it hangs")), HANG_MS);
-      try {
+    fn: () =>
+      onNetwork(links, HANG_MS, async (network) => {
         const capture = await Capture.start(network.producers2, "wan", WAN);
-        await Promise.race([test(network), hang.promise]);
+        await test(network);
         assertEquals(await capture.stop(), [], "only the gateways may use the link between them");
         assertEquals(await network.processes(), []);
-      } catch (error) {
-        for (const host of network.hosts) {
-          for (const { command, process } of host.started) {
-            console.error(`--- ${host.name}$ ${command}\n${process.out}${process.err}`);
-          }
-        }
-        throw error;
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+      }),
   });
 }
 

@@ -15,7 +15,7 @@ import {
   wanModes,
 } from "./flows.ts";
 import { assertOk, eventually, leftOutIf, run, type Running, SCISTREAM } from "./harness.ts";
-import { type Host, Network, PREFIX, unavailable, USER } from "./topology.ts";
+import { type Host, Network, onNetwork, PREFIX, unavailable, USER } from "./topology.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const FLOWS = [
@@ -165,23 +165,7 @@ function wanTest(
     Deno.test({
       name: `WAN link, ${mode}: ${name}${because}`,
       ignore,
-      async fn() {
-        await using network = await Network.create([...USER]);
-        const hang = Promise.withResolvers<never>();
-        const timer = setTimeout(() => hang.reject(new Error("it hangs")), HANG_MS);
-        try {
-          await Promise.race([test(network, mode, flags), hang.promise]);
-        } catch (error) {
-          for (const host of network.hosts) {
-            for (const { command, process } of host.started) {
-              console.error(`--- ${host.name}$ ${command}\n${process.out}${process.err}`);
-            }
-          }
-          throw error;
-        } finally {
-          clearTimeout(timer);
-        }
-      },
+      fn: () => onNetwork(USER, HANG_MS, (network) => test(network, mode, flags)),
     });
   }
 }
