@@ -26,6 +26,7 @@ export {
   ScistreamError,
   Status,
 } from "./lib/protocol/errors.ts";
+export { Secret } from "./lib/protocol/secret.ts";
 export { Networks } from "./lib/protocol/cidr.ts";
 export { MOCK_UID, Uid } from "./lib/protocol/uid.ts";
 export {
@@ -42,12 +43,22 @@ export {
 export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
 export { connect, type Connected, type ConnectOptions } from "./lib/s2uc/connect.ts";
 export {
+  releaseAll,
+  releaseNamed,
+  type ReleaseOptions,
   releaseSession,
   requestSession,
   sayHello,
   updateRate,
   updateSession,
 } from "./lib/s2uc/requests.ts";
+export { Authenticator, type AuthOptions, type Principal } from "./lib/auth/authenticator.ts";
+export { type Claims, type Identity, Rules } from "./lib/auth/identity.ts";
+export { type AuthSettings, openAuthenticator } from "./lib/auth/open.ts";
+export type { HttpSettings } from "./lib/auth/http.ts";
+export type { ProviderSettings } from "./lib/auth/provider.ts";
+export type { Verdict, Verifier } from "./lib/auth/verifier.ts";
+export type { Quotas } from "./lib/s2cs/owner.ts";
 export { type Certificate, type CertificateOptions, makeCertificate } from "./lib/certificate.ts";
 export { type S2cs, type S2csOptions, startS2cs } from "./lib/s2cs/server.ts";
 export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";

@@ -1,9 +1,9 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
+import { openAccess, serverAuthFlags, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
 import { bool, integer, parsed, seconds, text, UsageError } from "../lib/cli/flags.ts";
 import { textLog } from "../lib/log.ts";
 import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
-import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
-import { Networks } from "../lib/protocol/cidr.ts";
+import { messageOf, quote } from "../lib/protocol/errors.ts";
 import { PortRange, RATE_POLICIES, type RatePolicy } from "../lib/protocol/values.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
 import { survive } from "../lib/survive.ts";
@@ -54,11 +54,6 @@ session; a second one does not wait for them.`,
       most: 64,
     }),
     udp: bool("S2DS forwards UDP beside TCP, each listener's port; it takes --wan plain"),
-    allow: parsed(
-      "networks that data connections may come from; all if not given",
-      Networks.parseList,
-      { value: "CIDR,…" },
-    ),
     ratePolicy: parsed(
       "what a request's rate means: nothing (ignore), a part of --capacity (reserve), or also a limit that S2DS holds the session to (enforce)",
       parseRatePolicy,
@@ -106,8 +101,7 @@ session; a second one does not wait for them.`,
     drainTimeout: seconds("how long a released session's connections may go on", { default: "10" }),
     maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
     maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
-    clientId: text("client id for authentication", { value: "ID" }),
-    clientSecret: text("client secret for authentication", { value: "SECRET" }),
+    ...serverAuthFlags,
     stateDir: text("folder for sockets and logs; $XDG_STATE_HOME/scistream if not given", {
       value: "DIR",
     }),
@@ -120,34 +114,32 @@ session; a second one does not wait for them.`,
     "scistream cert --ip 192.168.10.11",
     "s2cs --listener-ip 192.168.10.11 --port 5007",
   ],
-  async run({ options }, io) {
+  async run(line, io) {
+    const { options } = line;
     if (options.version) {
       io.out(`s2cs, version: ${versionLine()}`);
       return Exit.OK;
     }
     const fault = runtimeFault(Deno.version.deno);
     if (fault) throw new UsageError(fault);
-    if (options.clientSecret) {
-      throw new ScistreamError(
-        "NOT_IMPLEMENTED",
-        "--client-secret asks for authentication, which is not built in yet; without it everyone who reaches the port is served",
-      );
-    }
     if (options.udp && options.wan === "tls") {
       throw new UsageError(
         "--udp forwards datagrams in the clear, and --wan tls is to encrypt all that goes between gateways; add --wan plain, or leave --udp away",
       );
     }
+    warnOfShownSecret(line, io);
+    const log = textLog(options.verbose ? "debug" : "info", io.err);
+    const access = await openAccess(options, log);
     const { parseType } = await import("../lib/s2ds/types.ts");
     const { dockerSocket } = await import("../lib/docker/socket.ts");
     const type = parseType(options.type);
     const { ssl, serverCrt, serverKey } = options;
     const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
     const { startS2cs } = await import("../lib/s2cs/server.ts");
-    const log = textLog(options.verbose ? "debug" : "info", io.err);
     survive((message) => log("error", message));
     const server = await startS2cs({
       ...options,
+      ...access,
       dockerSocket: dockerSocket(options.dockerSocket, (name) => Deno.env.get(name)),
       limits: {
         threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
@@ -172,6 +164,9 @@ session; a second one does not wait for them.`,
         "WARNING: --ssl=False: everything is sent in the clear, uids and tokens included, and",
       );
       io.err("WARNING: clients cannot know whom they talk to. Never use this across a network.");
+    }
+    if (!access.auth) {
+      log("warn", "callers are not authenticated: whoever reaches this port can make sessions");
     }
     await aborted(io.interrupted);
     log("info", "stopping; established connections may finish, interrupt again to cut them");

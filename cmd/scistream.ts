@@ -5,6 +5,7 @@
 import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
 import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
+import { configFile } from "../lib/state_dir.ts";
 import { VERSION, versionLine } from "../lib/version.ts";
 
 /** The first word of a command line, and what it leads to. */
@@ -78,8 +79,8 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
     );
   }
   const line = parseCommandLine(flags, found.flags, found.args, {
-    env: (name) => Deno.env.get(name),
-    file: await readFile(group, found, flags),
+    env: io.env,
+    ...await readFile(group, found, flags, io),
   });
   if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
   return await found.run(line, io);
@@ -115,15 +116,22 @@ function wantsHelp(argv: readonly string[]): boolean {
   );
 }
 
-/** The values of `--config`, or of SCISTREAM_CONFIG. */
-async function readFile(group: Group, found: Command, argv: readonly string[]) {
+/**
+ * What the file of `--config` or SCISTREAM_CONFIG says, or without one the user's own file for this
+ * group of commands, if there is one.
+ */
+async function readFile(group: Group, found: Command, argv: readonly string[], io: Io) {
   if (!("config" in found.flags)) return {};
-  const path = splitCommandLine(argv, found.flags).flags.config ?? Deno.env.get("SCISTREAM_CONFIG");
+  const named = splitCommandLine(argv, found.flags).flags.config ?? io.env("SCISTREAM_CONFIG");
+  const path = named ?? configFile(group.name, io.env);
   if (path === undefined) return {};
   let source: string;
   try {
     source = await Deno.readTextFile(path);
   } catch (error) {
+    // A data server may read its own folder only.
+    const absent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable;
+    if (named === undefined && absent) return {};
     throw new UsageError(`cannot read the configuration file ${path}: ${messageOf(error)}`);
   }
   const { readConfig } = await import("../lib/cli/config.ts");
@@ -189,6 +197,32 @@ function exitOf(error: ScistreamError): number {
   return error.code === "CONN_ERROR" ? Exit.UNREACHABLE : Exit.FAILED;
 }
 
+/** No line that anybody is asked for is longer. */
+const MOST_BYTES = 64 << 10;
+
+/** The first line of stdin, or undefined if there is none. */
+async function readLine(interrupted: AbortSignal): Promise<string | undefined> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(interrupted.reason);
+  interrupted.addEventListener("abort", abort, { once: true });
+  try {
+    let text = "";
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      interrupted.throwIfAborted();
+      const n = await Promise.race([Deno.stdin.read(buffer), aborted.promise]);
+      if (n === null) return text === "" ? undefined : text.trim();
+      text += decoder.decode(buffer.subarray(0, n), { stream: true });
+      const end = text.indexOf("\n");
+      if (end >= 0) return text.slice(0, end).trim();
+      if (text.length > MOST_BYTES) throw new UsageError("the line on stdin is too long");
+    }
+  } finally {
+    interrupted.removeEventListener("abort", abort);
+  }
+}
+
 /** The process's own streams and signals. */
 function processIo(): Io {
   const interrupted = new AbortController();
@@ -204,6 +238,8 @@ function processIo(): Io {
   return {
     out: (line) => console.log(line),
     err: (line) => console.error(line),
+    env: (name) => Deno.env.get(name),
+    readLine: () => readLine(interrupted.signal),
     draw: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
     get watched() {
       return Deno.stderr.isTerminal();

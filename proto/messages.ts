@@ -15,6 +15,8 @@ export interface ControlMethods {
   status: { request: StatusRequest; response: SessionStatus };
   /** `list` */
   list: { request: ListRequest; response: ListResponse };
+  /** `whoami` */
+  whoami: { request: WhoamiRequest; response: WhoamiResponse };
 }
 
 /** Asks for a session; answered when its application has said hello. */
@@ -49,6 +51,8 @@ export interface Release {
   uid: string;
   /** beyond: true cuts established connections instead of letting them finish. */
   force: boolean;
+  /** beyond: the session's public id, instead of its uid; for callers who are authenticated. */
+  session: string;
 }
 
 /** An application's greeting. */
@@ -81,12 +85,14 @@ export interface AppResponse {
 export interface StatusRequest {
   /** The session. */
   uid: string;
+  /** Its public id, instead of its uid; for callers who are authenticated. */
+  session: string;
 }
 
-/** Asks for all sessions. */
+/** Asks for all sessions; where callers are authenticated, for the caller's own, and an administrator's are all. */
 export type ListRequest = Record<string, never>;
 
-/** All sessions, oldest first. */
+/** Sessions, oldest first. */
 export interface ListResponse {
   /** The sessions. */
   sessions: SessionStatus[];
@@ -114,6 +120,8 @@ export interface SessionStatus {
   warnings: string[];
   /** Whether the gateway holds the session to its rate. */
   rate_enforced: boolean;
+  /** Who made it; empty where callers are not authenticated. */
+  owner: string;
 }
 
 /** One channel: a listener and where it forwards to. */
@@ -148,4 +156,19 @@ export interface Channel {
   peers: string[];
   /** When the last error was, in milliseconds since 1970 UTC; 0 if there was none. */
   last_error_ms: number;
+}
+
+/** Asks whom the control server takes the caller for. */
+export type WhoamiRequest = Record<string, never>;
+
+/** The caller, as the control server knows it. */
+export interface WhoamiResponse {
+  /** Whether callers are authenticated here; nothing else is told where they are not. */
+  authenticated: boolean;
+  /** The provider's name for the user, as in alice@anl.gov. */
+  name: string;
+  /** May list and release everybody's sessions. */
+  admin: boolean;
+  /** When the token ends, in milliseconds since 1970 UTC. */
+  expires_ms: number;
 }

@@ -29,8 +29,14 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "lib/docker/", may: ["lib/docker/", "lib/protocol/errors.ts"], packages: ["node:"] },
   {
     room: "lib/s2cs/",
-    may: ["lib/s2cs/", "lib/s2ds/", "lib/protocol/", "lib/log.ts", "proto/"],
+    may: ["lib/s2cs/", "lib/s2ds/", "lib/auth/", "lib/protocol/", "lib/log.ts", "proto/"],
     packages: ["node:"],
+  },
+  // Who somebody is has nothing to do with what they ask for.
+  {
+    room: "lib/auth/",
+    may: ["lib/auth/", "lib/protocol/", "lib/log.ts"],
+    packages: ["node:", "oauth4webapi", "jose"],
   },
   { room: "lib/", may: ["lib/", "proto/", "templates/", "deno.json"] },
   // Commands never import one another; scistream.ts and a group's file list them.

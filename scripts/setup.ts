@@ -28,6 +28,7 @@ const NEEDED: Needed[] = [
   { package: "socat", file: "/usr/bin/socat" },
   { package: "docker.io", file: "/usr/sbin/dockerd" },
   { package: "podman", file: "/usr/bin/podman" },
+  { package: "chromium", file: "/usr/bin/chromium" },
 ];
 
 /** Debian packages that are not here. */

@@ -49,10 +49,26 @@ const COMMAND_LINES: [string[], RegExp][] = [
   [["s2cs", "--drain-timeout", "soon"], /--drain-timeout: "soon"/],
   [["s2cs", "--max-sessions", "0"], /--max-sessions: "0"/],
   [["s2cs", "--max-conn", "1.5"], /--max-conn: "1.5"/],
+  [["s2cs", "--client-secret-file", "s3cret"], /--client-id is missing/],
+  [["s2cs", "--jwt", "--client-id", "c"], /--jwt verifies tokens of an --issuer/],
   [
-    ["s2cs", "--client-secret", "s3cret"],
-    /\[NOT_IMPLEMENTED\] --client-secret asks for authentication/,
+    ["s2cs", "--issuer", "https://idp.example", "--client-id", "c"],
+    /--issuer needs --client-secret-file/,
   ],
+  [
+    ["s2cs", "--issuer", "ftp://idp.example", "--client-id", "c", "--jwt"],
+    /"ftp:\/\/idp\.example" is not/,
+  ],
+  [
+    ["s2cs", "--client-id", "c", "--client-secret-file", "x", "--ssl=False"],
+    /--ssl=False would send tokens in the clear/,
+  ],
+  [["s2cs", "--allow", "user:alice@anl.gov"], /--allow user:.* is about authenticated callers/],
+  [["s2cs", "--allow", "alice@anl.gov"], /--allow: network "alice@anl.gov" is not ADDRESS/],
+  [["s2cs", "--admin", "alice"], /--admin: rule "alice" is none of user:NAME/],
+  [["s2cs", "--admin", "id:7"], /--admin is about authenticated callers/],
+  [["s2cs", "--quota-sessions", "5"], /--quota-… is about authenticated callers/],
+  [["s2cs", "--quota-rate", "5", "--rate-policy", "ignore"], /--quota-rate bounds rates/],
   [["s2cs", "--config", "/nonexistent"], /cannot read the configuration file \/nonexistent/],
   [["s2cs", "--bogus"], /unknown option "--bogus"/],
   [["s2cs", "stop"], /unexpected argument "stop"|unknown command "stop"/],
@@ -86,7 +102,30 @@ const COMMAND_LINES: [string[], RegExp][] = [
   [["s2uc", "outbound-request", MOCK, "h:99999"], /port of producer's listener "99999"/],
   [["s2uc", "connect", "--prod-s2cs", ":"], /--prod-s2cs: address ":"/],
   [["s2uc", "connect", "--prod-wan-ip", "::g"], /--prod-wan-ip: host "::g"/],
-  [["s2uc", "release"], /missing argument UID/],
+  [["s2uc", "release"], /which session\? Give one of UID, --session and --all/],
+  [["s2uc", "release", MOCK, "--all"], /which session\? Give only one of UID/],
+  [["s2uc", "login"], /nothing to log in for: give --scope/],
+  [["s2uc", "login", "--scope", "a b"], /scope "a b" is not one/],
+  [
+    ["s2uc", "login", "--scope", "s", "--issuer", "http://idp.example", "--client-id", "c"],
+    /is not https:\/\//,
+  ],
+  [
+    ["s2uc", "login", "--scope", "s", "--issuer", "idp.example", "--client-id", "c"],
+    /is not an https/,
+  ],
+  [["s2uc", "login", "--scope", "s", "--issuer", "https://idp.example"], /--client-id is missing/],
+  [
+    ["s2uc", "login", "--scope", "s", "--browser", "--redirect-uri", "https://evil.example/"],
+    /needs a redirect URI on this machine/,
+  ],
+  [["s2uc", "logout", "--scope", "s"], /you are not logged in for s/],
+  [["s2uc", "check-auth", "--ip", "10.9.9.9"], /no control server at 10\.9\.9\.9/],
+  [["s2uc", "create-scope"], /--client-id and --client-secret-file are needed/],
+  [
+    ["s2uc", "create-scope", "--client-id", "c", "--client-secret-file", "/nonexistent"],
+    /cannot read the client secret \/nonexistent/,
+  ],
   [["s2uc", "release", "short"], /\[INVALID_UID\] uid "short"/],
   [
     ["s2uc", "check-status", "x".repeat(2000)],
@@ -141,10 +180,12 @@ const COMMAND_LINES: [string[], RegExp][] = [
 
 Deno.test("a command line that is wrong: exit code 2, one line on stderr, nothing on stdout", async () => {
   using folder = tempFolder();
+  using state = tempFolder();
+  const env = { SCISTREAM_STATE_DIR: state.path };
   const lanes = [0, 1, 2].map(async (lane) => {
     for (let i = lane; i < COMMAND_LINES.length; i += 3) {
       const [args, message] = COMMAND_LINES[i] as [string[], RegExp];
-      const ended = await scistream(args, { cwd: folder.path });
+      const ended = await scistream(args, { cwd: folder.path, env });
       const what = `scistream ${args.join(" ").slice(0, 80)}`;
       assertEquals(ended.code, 2, `${what}: ${ended.err}${ended.out}`);
       if (args.length === 0) {

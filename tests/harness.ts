@@ -37,7 +37,8 @@ export class Running {
     this.child = new Deno.Command(program as string, {
       args,
       cwd: options.cwd,
-      env: options.env,
+      // The configuration of whoever runs the tests is none of theirs.
+      env: { XDG_CONFIG_HOME: "/nonexistent", ...options.env },
       stdin: options.stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",

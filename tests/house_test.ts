@@ -43,7 +43,7 @@ Deno.test("the README names tasks that exist", () => {
 Deno.test("the user guide's configuration file is one", () => {
   const [, toml] = /```toml\n([\s\S]*?)```/.exec(read("docs/user-guide.md")) ?? [];
   const shape = Object.fromEntries(s2uc.commands.map((each) => [each.name, each.flags]));
-  const texts = readConfig("s2uc.toml", toml as string, shape, "prod-req");
+  const texts = readConfig("s2uc.toml", toml as string, shape, "prod-req").file;
   assertEquals(texts, { serverCert: "gateway.crt", s2cs: "192.168.10.11:5007", numConn: "3" });
 });
 

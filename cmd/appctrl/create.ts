@@ -29,12 +29,13 @@ first listener.`,
     default: "127.0.0.1",
   }],
   examples: ["appctrl create-appctrl UID 10.133.137.2:5000 TOKEN PROD 10.133.139.2"],
-  async run({ options, args }, io) {
-    const target = parseHelloArguments(args);
+  async run(line, io) {
+    const { options, args } = line;
+    const target = await parseHelloArguments(args, io);
     const ip = parseHost(args.IP ?? "", "application's address");
     const own = options.ports.map(({ host, port }) => new Endpoint(host ?? ip, port));
     const producer = target.role === "PROD";
-    const { message, listeners } = await greet(target, producer ? own : [], options, io);
+    const { message, listeners } = await greet(target, producer ? own : [], line, io);
     io.err(message);
     const command = producer
       ? ["iperf3", "-s", "-p", String(own[0]?.port)]

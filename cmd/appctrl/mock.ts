@@ -28,14 +28,15 @@ reference's mock or on those of --ports.`,
     default: "127.0.0.1",
   }],
   examples: ["appctrl mock UID 192.168.10.11:5007 INVALID_TOKEN PROD 192.168.10.10"],
-  async run({ options, args }, io) {
-    const target = parseHelloArguments(args);
+  async run(line, io) {
+    const { options, args } = line;
+    const target = await parseHelloArguments(args, io);
     const ip = parseHost(args.IP ?? "", "application's address");
     const told = options.ports.map(({ host, port }) => new Endpoint(host ?? ip, port));
     const { message, listeners } = await greet(
       target,
       target.role === "PROD" ? told : [],
-      options,
+      line,
       io,
     );
     io.out(message);

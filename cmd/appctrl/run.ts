@@ -39,8 +39,9 @@ is the application's.`,
     "appctrl run UID 192.168.10.11:5007 TOKEN PROD --listen 5001 -- iperf3 -s -p 5001",
     "appctrl run UID 192.168.30.10:5007 TOKEN CONS -- iperf3 -c {host} -p {port} -t 10",
   ],
-  async run({ options, args, rest }, io) {
-    const target = parseHelloArguments(args);
+  async run(line, io) {
+    const { options, args, rest } = line;
+    const target = await parseHelloArguments(args, io);
     if (rest.length === 0) {
       throw new UsageError("missing the application: appctrl run … -- COMMAND");
     }
@@ -55,7 +56,7 @@ is the application's.`,
       // A placeholder that cannot be filled is found before anybody is told anything.
       for (const word of rest) fillListeners(word, own);
     }
-    const { listeners } = await greet(target, own, options, io);
+    const { listeners } = await greet(target, own, line, io);
     const app = { command: rest, listeners: producer ? own : listeners };
     const code = await runApplication(app, io.release);
     if (code === 127) io.err(`cannot start ${rest[0]}: no such program`);

@@ -1,5 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
-import { connectionFlags, openClient, parseAddress } from "../../lib/cli/connection.ts";
+import { advised, clientFlags, openClient, parseAddress } from "../../lib/cli/connection.ts";
 import { parsed, text } from "../../lib/cli/flags.ts";
 import {
   allowFlag,
@@ -32,13 +32,16 @@ what the others did is undone. Channel i leads to receiver port i.`,
     rate: rateFlag,
     prodAllow: allowFlag("the producer's gateway"),
     consAllow: allowFlag("the consumer's gateway"),
-    ...connectionFlags,
+    ...clientFlags,
     consServerCert: text(
       "certificate of the consumer's control server, if --server-cert is not for both",
       {
         value: "FILE",
       },
     ),
+    consScope: text("scope of the consumer's control server, if --scope is not for both", {
+      value: "SCOPE",
+    }),
     prodWanIp: parsed(
       "address of the producer's gateway that the consumer's gateway reaches, where its control server tells another",
       parseHost,
@@ -52,14 +55,23 @@ what the others did is undone. Channel i leads to receiver port i.`,
     "s2uc connect --prod-s2cs 192.168.10.11:5007 --cons-s2cs 192.168.30.10:5007 \\",
     "  --prod-wan-ip 192.168.20.10 --remote_ip 192.168.10.10 --receiver_ports 5001",
   ],
-  async run({ options }, io) {
+  async run(line, io) {
+    const { options } = line;
     const uid = newUid(options.mock);
     const numConn: number | undefined = options.numConn;
-    const prod = await openClient(parseAddress(options.prodS2cs), options);
-    const cons = await openClient(parseAddress(options.consS2cs), {
-      ssl: options.ssl,
-      serverCert: options.consServerCert ?? options.serverCert,
-    });
+    const prod = await openClient(parseAddress(options.prodS2cs), line, io);
+    const consLine = {
+      ...line,
+      options: {
+        ...options,
+        serverCert: options.consServerCert ?? options.serverCert,
+        scope: options.consScope ?? options.scope,
+      },
+      said: new Set(line.said),
+    };
+    if (options.consServerCert) consLine.said.add("serverCert");
+    if (options.consScope) consLine.said.add("scope");
+    const cons = await openClient(parseAddress(options.consS2cs), consLine, io);
     try {
       const { connect } = await import("../../lib/s2uc/connect.ts");
       const { prodListeners, consListeners } = await connect({
@@ -91,6 +103,8 @@ what the others did is undone. Channel i leads to receiver port i.`,
             `--s2cs ${options.prodS2cs} --s2cs ${options.consS2cs}`,
         );
       }
+    } catch (error) {
+      throw advised(error);
     } finally {
       prod.close();
       cons.close();

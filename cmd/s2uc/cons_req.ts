@@ -18,11 +18,12 @@ the listeners that it prints.`,
   flags: { s2cs: s2csFlag("localhost:6000"), ...requestFlags, mock: mockFlag },
   args: [uidArgument, prodListenersArgument],
   examples: ["s2uc cons-req --s2cs 192.168.30.10:5007 UID 192.168.20.10:5100,192.168.20.10:5101"],
-  async run({ options, args }, io) {
+  async run(line, io) {
+    const { options, args } = line;
     const uid = Uid.parse(args.UID ?? "");
     const prodListeners = Endpoint.parseList(args.PROD_LSTN ?? "", "producer's listener");
     const { runRequest } = await import("../../lib/s2uc/flow.ts");
-    await runRequest({ ...options, uid, role: "CONS", prodListeners, io });
+    await runRequest({ ...options, reach: line, uid, role: "CONS", prodListeners, io });
     return 0;
   },
 });

@@ -1,9 +1,13 @@
 import type { Group } from "../../lib/cli/command.ts";
+import checkAuth from "./check_auth.ts";
 import checkStatus from "./check_status.ts";
 import connect from "./connect.ts";
 import consReq from "./cons_req.ts";
+import createScope from "./create_scope.ts";
 import inboundRequest from "./inbound_request.ts";
 import list from "./list.ts";
+import login from "./login.ts";
+import logout from "./logout.ts";
 import outboundRequest from "./outbound_request.ts";
 import prodReq from "./prod_req.ts";
 import release from "./release.ts";
@@ -22,6 +26,10 @@ const group: Group = {
     release,
     checkStatus,
     list,
+    login,
+    logout,
+    checkAuth,
+    createScope,
   ],
 };
 export default group;

@@ -17,10 +17,18 @@ export default command({
   examples: [
     "s2uc inbound-request --s2cs 192.168.10.11:5007 --remote_ip 192.168.10.10 --receiver_ports 5001",
   ],
-  async run({ options }, io) {
+  async run(line, io) {
+    const { options } = line;
     const { runRequest } = await import("../../lib/s2uc/flow.ts");
     const uid = newUid(options.mock);
-    await runRequest({ ...options, uid, role: "PROD", receivers: receivers(options), io });
+    await runRequest({
+      ...options,
+      reach: line,
+      uid,
+      role: "PROD",
+      receivers: receivers(options),
+      io,
+    });
     return 0;
   },
 });

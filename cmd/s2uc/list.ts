@@ -1,5 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
-import { connectionFlags, withClient } from "../../lib/cli/connection.ts";
+import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { jsonFlag, serversFlag } from "../../lib/cli/session_flags.ts";
 
 export default command({
@@ -7,14 +7,16 @@ export default command({
   summary: "List a control server's sessions",
   details:
     `A session is named by the first 8 hex digits of the SHA-256 of its uid: the uid is a secret.`,
-  flags: { s2cs: serversFlag("localhost:5000"), ...connectionFlags, json: jsonFlag },
+  flags: { s2cs: serversFlag("localhost:5000"), ...clientFlags, json: jsonFlag },
   args: [],
-  async run({ options }, io) {
+  async run(line, io) {
+    const { options } = line;
     const { listLines } = await import("../../lib/s2uc/status.ts");
     for (const address of options.s2cs) {
       const { sessions } = await withClient(
         address,
-        options,
+        line,
+        io,
         (client) => client.call("list", {}, { signal: io.interrupted }),
       );
       if (options.json) io.out(JSON.stringify({ s2cs: address, sessions }));

@@ -18,12 +18,14 @@ export default command({
   flags: { s2cs: s2csFlag("localhost:6000"), ...requestFlags, ...receiverFlags, mock: mockFlag },
   args: [uidArgument, prodListenersArgument],
   examples: ["s2uc outbound-request --s2cs 192.168.30.10:5007 UID 192.168.20.10:5100"],
-  async run({ options, args }, io) {
+  async run(line, io) {
+    const { options, args } = line;
     const uid = Uid.parse(args.UID ?? "");
     const prodListeners = Endpoint.parseList(args.PROD_LSTN ?? "", "producer's listener");
     const { runRequest } = await import("../../lib/s2uc/flow.ts");
     await runRequest({
       ...options,
+      reach: line,
       uid,
       role: "CONS",
       prodListeners,

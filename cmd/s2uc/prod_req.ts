@@ -10,9 +10,10 @@ that it prints to cons-req.`,
   flags: { s2cs: s2csFlag("localhost:5000"), ...requestFlags, mock: mockFlag },
   args: [],
   examples: ["s2uc prod-req --s2cs 192.168.10.11:5007 --server-cert server.crt"],
-  async run({ options }, io) {
+  async run(line, io) {
+    const { options } = line;
     const { runRequest } = await import("../../lib/s2uc/flow.ts");
-    await runRequest({ ...options, uid: newUid(options.mock), role: "PROD", io });
+    await runRequest({ ...options, reach: line, uid: newUid(options.mock), role: "PROD", io });
     return 0;
   },
 });

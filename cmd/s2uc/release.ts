@@ -1,6 +1,6 @@
 import { command } from "../../lib/cli/command.ts";
-import { connectionFlags, withClient } from "../../lib/cli/connection.ts";
-import { bool } from "../../lib/cli/flags.ts";
+import { clientFlags, withClient } from "../../lib/cli/connection.ts";
+import { bool, list, UsageError } from "../../lib/cli/flags.ts";
 import { serversFlag, uidArgument } from "../../lib/cli/session_flags.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
 
@@ -8,24 +8,39 @@ export default command({
   name: "release",
   summary: "End a session and free all that it holds",
   details: `Established connections may finish, for as long as the gateway's --drain-timeout allows.
-With several --s2cs, every side is tried, and the command fails if one did.`,
+With several --s2cs, every side is tried, and the command fails if one did. Where control
+servers authenticate you, --session and --all need no uid: they are about your own
+sessions, and an administrator's are everybody's.`,
   flags: {
     s2cs: serversFlag("localhost:5000"),
-    ...connectionFlags,
+    session: list("instead of a UID, sessions as list names them", (name) => name, {
+      value: "ID,…",
+      default: "",
+    }),
+    all: bool("instead of a UID, all sessions that list shows"),
+    ...clientFlags,
     force: bool("cut established connections at once"),
   },
-  args: [uidArgument],
+  args: [{ ...uidArgument, default: "" }],
   examples: ["s2uc release UID --s2cs 192.168.10.11:5007 --s2cs 192.168.30.10:5007"],
-  async run({ options, args }, io) {
-    const uid = Uid.parse(args.UID ?? "");
-    const { releaseSession } = await import("../../lib/s2uc/requests.ts");
+  async run(line, io) {
+    const { options, args } = line;
+    const { session, all, force } = options;
+    const ways = [args.UID !== "", session.length > 0, all].filter(Boolean).length;
+    if (ways !== 1) {
+      throw new UsageError(
+        `which session? Give ${ways === 0 ? "" : "only "}one of UID, --session and --all`,
+      );
+    }
+    const uid = args.UID ? Uid.parse(args.UID) : undefined;
+    const { releaseAll, releaseNamed, releaseSession } = await import("../../lib/s2uc/requests.ts");
+    const how = { force, signal: io.interrupted };
     const results = await Promise.allSettled(
       options.s2cs.map((address) =>
-        withClient(
-          address,
-          options,
-          (client) => releaseSession(client, uid, { force: options.force, signal: io.interrupted }),
-        )
+        withClient(address, line, io, (client) => {
+          if (uid) return releaseSession(client, uid, how);
+          return all ? releaseAll(client, how) : releaseNamed(client, session, how);
+        })
       ),
     );
     const failures = results.filter((result) => result.status === "rejected");

@@ -1,5 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
-import { connectionFlags, withClient } from "../../lib/cli/connection.ts";
+import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { parsed, UsageError } from "../../lib/cli/flags.ts";
 import { rateFlag, s2csFlag, uidArgument } from "../../lib/cli/session_flags.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
@@ -17,14 +17,15 @@ direction; 0 asks for no limit.`,
       value: "HOST:PORT,…",
     }),
     rate: { ...rateFlag, default: undefined },
-    ...connectionFlags,
+    ...clientFlags,
   },
   args: [uidArgument],
   examples: [
     "s2uc update UID --targets 192.168.10.12:5001 --s2cs 192.168.10.11:5007",
     "s2uc update UID --rate 125000 --s2cs 192.168.10.11:5007",
   ],
-  async run({ options, args }, io) {
+  async run(line, io) {
+    const { options, args } = line;
     const uid = Uid.parse(args.UID ?? "");
     const { targets, s2cs } = options;
     const rate: number | undefined = options.rate;
@@ -33,7 +34,7 @@ direction; 0 asks for no limit.`,
     }
     const { updateRate, updateSession } = await import("../../lib/s2uc/requests.ts");
     const { interrupted } = io;
-    await withClient(s2cs, options, async (client) => {
+    await withClient(s2cs, line, io, async (client) => {
       if (rate !== undefined) await updateRate(client, uid, rate, interrupted);
       if (targets) await updateSession(client, uid, "PROD", targets.map(String), interrupted);
     });

@@ -3,13 +3,15 @@
  * @module
  */
 import type { Io } from "../cli/command.ts";
-import { withClient } from "../cli/connection.ts";
+import { type Reach, withClient } from "../cli/connection.ts";
 import type { Argument } from "../cli/flags.ts";
 import { Endpoint, parseHost, parsePort } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import type { Secret } from "../protocol/secret.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseRole, type Role } from "../protocol/values.ts";
 import { waiting } from "../cli/progress.ts";
+import { givenToken } from "../cli/tokens.ts";
 
 /** `UID S2CS ACCESS_TOKEN ROLE`, the arguments of every appctrl command that says hello. */
 export const helloArguments: readonly Argument[] = [
@@ -17,7 +19,8 @@ export const helloArguments: readonly Argument[] = [
   { name: "S2CS", help: "the control server, HOST:PORT" },
   {
     name: "ACCESS_TOKEN",
-    help: "as s2uc printed it; INVALID_TOKEN where there is no authentication",
+    help:
+      "as s2uc printed it, or - to read it from stdin; INVALID_TOKEN takes SCISTREAM_TOKEN, or none",
   },
   { name: "ROLE", help: "PROD or CONS" },
 ];
@@ -29,18 +32,19 @@ export const MOCK_PORTS = "5074,5075,5076,37000,47000";
 export interface HelloTarget {
   uid: Uid;
   s2cs: Endpoint;
-  token: string;
+  token: Secret;
   role: Role;
 }
 
 /** @throws {ScistreamError} INVALID_UID, BAD_FORMAT */
-export function parseHelloArguments(args: Record<string, string>): HelloTarget {
-  return {
-    uid: Uid.parse(args.UID ?? ""),
-    s2cs: Endpoint.parse(args.S2CS ?? "", "control server"),
-    token: args.ACCESS_TOKEN ?? "",
-    role: parseRole(args.ROLE ?? ""),
-  };
+export async function parseHelloArguments(
+  args: Record<string, string>,
+  io: Io,
+): Promise<HelloTarget> {
+  const uid = Uid.parse(args.UID ?? "");
+  const s2cs = Endpoint.parse(args.S2CS ?? "", "control server");
+  const role = parseRole(args.ROLE ?? "");
+  return { uid, s2cs, role, token: await givenToken(args.ACCESS_TOKEN ?? "", io) };
 }
 
 /** `PORT` of this application's host, or `HOST:PORT`. */
@@ -57,21 +61,23 @@ export function parseAppListener(text: string): { host?: string; port: number } 
 export async function greet(
   target: HelloTarget,
   appListeners: readonly Endpoint[],
-  options: { serverCert: string; ssl: boolean },
+  line: Reach,
   io: Io,
 ): Promise<{ message: string; listeners: Endpoint[] }> {
   const { sayHello } = await import("../s2uc/requests.ts");
   const { uid, s2cs, token, role } = target;
-  const line = waiting("waiting for the session's request…", io.watched ? io.draw : undefined);
+  const progress = waiting("waiting for the session's request…", io.watched ? io.draw : undefined);
   try {
     const response = await withClient(
       String(s2cs),
-      { ...options, token },
+      line,
+      io,
       (client) =>
         sayHello(client, uid, role, appListeners, {
           signal: io.interrupted,
           onRetry: (error) => io.err(`${error.details}; trying again`),
         }),
+      token,
     );
     const listeners = response.listeners.map((text) => {
       const listener = Endpoint.parse(text, "listener");
@@ -79,7 +85,7 @@ export async function greet(
     });
     return { message: response.message, listeners };
   } finally {
-    line.stop();
+    progress.stop();
   }
 }
 

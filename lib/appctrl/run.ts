@@ -69,7 +69,8 @@ function start(program: string, args: string[], listeners: readonly Endpoint[]) 
   try {
     return new Deno.Command(program, {
       args,
-      env: { SCISTREAM_LISTENERS: listeners.join(",") },
+      clearEnv: true,
+      env: { ...withoutToken(Deno.env.toObject()), SCISTREAM_LISTENERS: listeners.join(",") },
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
@@ -80,6 +81,12 @@ function start(program: string, args: string[], listeners: readonly Endpoint[]) 
       cause: error,
     });
   }
+}
+
+/** The token is for the control server; the application has no use for it. */
+function withoutToken(env: Record<string, string>): Record<string, string> {
+  const { SCISTREAM_TOKEN: _token, ...rest } = env;
+  return rest;
 }
 
 /** Passes signals on to a child; those that come before it is there, once it is. */

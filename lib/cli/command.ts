@@ -26,6 +26,10 @@ export interface Io {
   err(line: string): void;
   /** Text on stderr as it is, for a line that is drawn again and again. */
   draw(text: string): void;
+  /** A variable of the environment. */
+  env(name: string): string | undefined;
+  /** The first line of stdin, or undefined if there is none. */
+  readLine(): Promise<string | undefined>;
   /** Whether somebody looks at stderr. */
   watched: boolean;
   /** Aborted by the first Ctrl-C or SIGTERM: wind up. */

@@ -5,13 +5,23 @@
 import { parse } from "@std/toml";
 import { messageOf, quote } from "../protocol/errors.ts";
 import { flagName, type Flags, UsageError } from "./flags.ts";
+import { readServers, type Servers } from "./servers.ts";
 
 /** The flags that a file may set: those of every subcommand, by the subcommand's name. */
 export type ConfigShape = Record<string, Flags>;
 
+/** What a file says to one subcommand. */
+export interface Config {
+  /** Texts by flag key. */
+  file: Record<string, string>;
+  /** Its `[servers]`. */
+  servers: Servers;
+}
+
 /**
- * The texts that a file sets for one subcommand. Keys at the top are for every subcommand that has
- * such a flag; a table `[prod-req]` is for that subcommand alone and wins.
+ * What a file sets for one subcommand. Keys at the top are for every subcommand that has
+ * such a flag; a table `[prod-req]` is for that subcommand alone and wins. Where a subcommand talks to
+ * control servers, `[servers."HOST:PORT"]` is about one of them.
  * @param name of the file, for messages
  * @throws {UsageError} names the key and the line
  */
@@ -20,7 +30,7 @@ export function readConfig(
   source: string,
   shape: ConfigShape,
   subcommand: string,
-): Record<string, string> {
+): Config {
   let document: Record<string, unknown>;
   try {
     document = parse(source);
@@ -56,9 +66,14 @@ export function readConfig(
 
   const top: Record<string, unknown> = {};
   let own: Record<string, string> = {};
+  let servers: Servers = new Map();
   for (const [key, value] of Object.entries(document)) {
     if (!isTable(value)) {
       top[key] = value;
+      continue;
+    }
+    if (key === "servers" && "serverCert" in everyFlag) {
+      servers = readServers(value, wrong);
       continue;
     }
     const flags = shape[key];
@@ -70,7 +85,8 @@ export function readConfig(
   }
   const texts = { ...read(top, everyFlag), ...own };
   const wanted = shape[subcommand] ?? {};
-  return Object.fromEntries(Object.entries(texts).filter(([key]) => key in wanted));
+  const file = Object.fromEntries(Object.entries(texts).filter(([key]) => key in wanted));
+  return { file, servers };
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {
@@ -95,11 +111,16 @@ function lineOf(source: string, key: string, table: string | undefined): number 
   const rows = source.split("\n");
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i] ?? "";
-    const opened = /^\s*\[\s*["']?([^\]"']+?)["']?\s*\]/.exec(row);
+    const opened = /^\s*\[\s*(.+?)\s*\]\s*(?:#.*)?$/.exec(row);
     if (opened) {
-      inside = opened[1] === table;
+      inside = plain(opened[1] ?? "") === plain(table ?? "");
       if (inside) head = i + 1;
     } else if (inside && entry.test(row)) return i + 1;
   }
   return head;
+}
+
+/** A table's name without quotes. */
+function plain(name: string): string {
+  return name.replace(/["'\s]/g, "");
 }

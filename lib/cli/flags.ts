@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { messageOf, quote } from "../protocol/errors.ts";
+import type { Servers } from "./servers.ts";
 
 /** What the user typed, set in the environment or wrote in a file is wrong: one line, exit code 2. */
 export class UsageError extends Error {
@@ -49,6 +50,10 @@ export interface CommandLine<F extends Flags> {
   args: Record<string, string>;
   /** What stands after `--`. */
   rest: string[];
+  /** Flags that were given on the command line or in the environment, and not in a file that says it for all. */
+  said: ReadonlySet<string>;
+  /** What the configuration file says of single control servers. */
+  servers: Servers;
 }
 
 interface Extra {
@@ -160,6 +165,8 @@ export function envName(key: string, flag: Flag<unknown>): string {
 export interface Sources {
   /** Texts by flag key, from the configuration file. */
   file?: Record<string, string>;
+  /** Its `[servers]`. */
+  servers?: Servers;
   env?: (name: string) => string | undefined;
 }
 
@@ -175,6 +182,7 @@ export function parseCommandLine<F extends Flags>(
 ): CommandLine<F> {
   const given = splitCommandLine(argv, flags);
   const options: Record<string, unknown> = {};
+  const said = new Set<string>();
   for (const [key, flag] of Object.entries(flags)) {
     const variable = envName(key, flag);
     const fromEnv = sources.env?.(variable);
@@ -186,13 +194,20 @@ export function parseCommandLine<F extends Flags>(
       ? [`${flagName(key)} in the configuration file`, sources.file[key]]
       : [`default of --${flagName(key)}`, flag.default];
     if (text === undefined) continue;
+    if (given.flags[key] !== undefined || fromEnv !== undefined) said.add(key);
     try {
       options[key] = flag.parse(text);
     } catch (error) {
       throw new UsageError(`${source}: ${messageOf(error)}`, { cause: error });
     }
   }
-  return { options: options as Options<F>, args: positional(given.words, args), rest: given.rest };
+  return {
+    options: options as Options<F>,
+    args: positional(given.words, args),
+    rest: given.rest,
+    said,
+    servers: sources.servers ?? new Map(),
+  };
 }
 
 function positional(words: string[], args: readonly Argument[]): Record<string, string> {

@@ -135,12 +135,12 @@ const SHAPE = {
 Deno.test("a file's keys are flags; a table is for one command and wins", () => {
   const toml =
     `s2cs = "a:1"\nnum_conn = 3\nssl = false\n[prod-req]\nnum-conn = 4\n[list]\nports = [1, 2]\n`;
-  assertEquals(readConfig("f", toml, SHAPE, "prod-req"), {
+  assertEquals(readConfig("f", toml, SHAPE, "prod-req").file, {
     s2cs: "a:1",
     numConn: "4",
     ssl: "false",
   });
-  assertEquals(readConfig("f", toml, SHAPE, "list"), { s2cs: "a:1", ports: "1,2" });
+  assertEquals(readConfig("f", toml, SHAPE, "list").file, { s2cs: "a:1", ports: "1,2" });
 });
 
 Deno.test("a file's mistakes name the key and the line", () => {

@@ -7,8 +7,8 @@ import { Endpoint, parseHost, parsePort } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
 import { MOCK_UID, Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate } from "../protocol/values.ts";
-import { connectionFlags } from "./connection.ts";
-import { type Argument, bool, list, parsed, text, UsageError } from "./flags.ts";
+import { clientFlags } from "./connection.ts";
+import { type Argument, bool, list, parsed, UsageError } from "./flags.ts";
 
 const number = (parse: (value: number) => number) => (text: string) => {
   if (!/^-?[0-9]{1,15}(\.[0-9]+)?$/.test(text)) {
@@ -42,8 +42,7 @@ export const requestFlags = {
   numConn: numConnFlag,
   rate: rateFlag,
   allow: allowFlag("the session's listeners"),
-  ...connectionFlags,
-  scope: text("scope of the control server's tokens", { value: "SCOPE", default: "" }),
+  ...clientFlags,
 };
 
 /** `--mock`. */

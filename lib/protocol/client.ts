@@ -20,8 +20,11 @@ export interface ClientOptions {
   address: Endpoint;
   /** PEM certificates that the server's must be or end at; without them the connection is plain. */
   roots?: Uint8Array;
-  /** Bare access token; without one, INVALID_TOKEN is sent as the reference does. */
-  token?: string;
+  /**
+   * Bare access token, or what answers one for each call; without one, INVALID_TOKEN is sent as the
+   * reference does.
+   */
+  token?: string | (() => Promise<string>);
 }
 
 /** Bounds of one call. */
@@ -39,14 +42,14 @@ const STAND_IN_NAME = "scistream.invalid";
 /** A connection to one control server. Close it when done. */
 export class ControlClient {
   readonly #client: grpc.Client;
-  readonly #metadata = new grpc.Metadata();
+  readonly #token: ClientOptions["token"];
   /** The control server. */
   readonly address: Endpoint;
 
   /** Connects at the first call. */
   constructor(options: ClientOptions) {
     this.address = options.address;
-    this.#metadata.set(AUTHORIZATION, options.token || INVALID_TOKEN);
+    this.#token = options.token;
     const host = options.address.host;
     const credentials = options.roots
       ? grpc.credentials.createSsl(Buffer.from(options.roots), null, null, {
@@ -62,11 +65,17 @@ export class ControlClient {
     });
   }
 
+  /** The access token that a call carries now; INVALID_TOKEN if there is none. */
+  async token(): Promise<string> {
+    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    return token || INVALID_TOKEN;
+  }
+
   /**
    * Calls a method of the service.
    * @throws {ScistreamError} as the server answered, or CONN_ERROR when it could not be reached
    */
-  call<M extends Method>(
+  async call<M extends Method>(
     method: M,
     request: Partial<ControlMethods[M]["request"]>,
     options: CallOptions = {},
@@ -74,13 +83,16 @@ export class ControlClient {
     const definition = controlDefinition[method];
     if (!definition) throw new TypeError(`no method ${method}`);
     options.signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
+    const metadata = new grpc.Metadata();
+    metadata.set(AUTHORIZATION, await this.token());
+    options.signal?.throwIfAborted();
+    return await new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest<object, ControlMethods[M]["response"]>(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize as (bytes: Buffer) => ControlMethods[M]["response"],
         request,
-        this.#metadata,
+        metadata,
         options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs },
         (error, response) => {
           options.signal?.removeEventListener("abort", cancel);

@@ -8,6 +8,7 @@ import type { ControlMethods } from "../../proto/messages.ts";
 import { controlDefinition, type Method, METHODS } from "./codec.ts";
 import { Endpoint } from "./endpoint.ts";
 import { messageOf, ScistreamError } from "./errors.ts";
+import type { Secret } from "./secret.ts";
 import { AUTHORIZATION, bareToken, ERROR_CODE_KEY } from "./token.ts";
 
 /** What a handler knows of its caller. */
@@ -17,7 +18,7 @@ export interface Caller {
   /** `ip:port`. */
   peer: string;
   /** The bare access token; empty if none came. */
-  token: string;
+  token: Secret;
 }
 
 /** One function per method. What it throws is answered as contract section 4 says. */

@@ -1,3 +1,5 @@
+import { Secret } from "./secret.ts";
+
 /** What the reference client sends when it has no token (contract section 2). */
 export const INVALID_TOKEN = "INVALID_TOKEN";
 
@@ -8,6 +10,6 @@ export const AUTHORIZATION = "authorization";
 export const ERROR_CODE_KEY = "scistream-error-code";
 
 /** The bare token of an `authorization` entry: the wire carries it bare, `Bearer ` is accepted too. */
-export function bareToken(entry: string): string {
-  return entry.replace(/^Bearer +/i, "");
+export function bareToken(entry: string): Secret {
+  return new Secret(entry.replace(/^Bearer +/i, ""));
 }

@@ -1,9 +1,14 @@
 import { ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 
+/** A hello that waits, and whose session it may have. */
+interface Waiting<T> extends PromiseWithResolvers<T> {
+  mayHave: (session: T) => boolean;
+}
+
 /** Hellos that arrived before their req, each waiting for it within bounds (contract section 3, beyond). */
 export class EarlyHellos<T> {
-  readonly #waiting = new Map<string, Set<PromiseWithResolvers<T>>>();
+  readonly #waiting = new Map<string, Set<Waiting<T>>>();
   readonly #most: number;
   readonly #timeoutMs: number;
   #count = 0;
@@ -15,9 +20,16 @@ export class EarlyHellos<T> {
 
   /**
    * Resolves when the session's req has its listeners.
-   * @throws {ScistreamError} INVALID_UID after the time-out, RATE_LIMIT when too many wait
+   * @param mayHave whether this hello is one for that session
+   * @param late what to answer after the time-out
+   * @throws {ScistreamError} `late`, or RATE_LIMIT when too many wait
    */
-  async wait(uid: Uid, signal: AbortSignal): Promise<T> {
+  async wait(
+    uid: Uid,
+    signal: AbortSignal,
+    mayHave: (session: T) => boolean,
+    late: ScistreamError,
+  ): Promise<T> {
     signal.throwIfAborted();
     if (this.#count >= this.#most) {
       throw new ScistreamError(
@@ -25,26 +37,17 @@ export class EarlyHellos<T> {
         `${this.#most} hellos already wait for their req; say hello again after the req`,
       );
     }
-    const arrival = Promise.withResolvers<T>();
+    const arrival = { ...Promise.withResolvers<T>(), mayHave };
     const queue = this.#waiting.get(uid.hash) ?? new Set();
     this.#waiting.set(uid.hash, queue.add(arrival));
     this.#count++;
-    const late = setTimeout(() => {
-      arrival.reject(
-        new ScistreamError(
-          "INVALID_UID",
-          `no req for ${uid} arrived within ${
-            this.#timeoutMs / 1000
-          } s; is the uid right, and this its gateway?`,
-        ),
-      );
-    }, this.#timeoutMs);
+    const timer = setTimeout(() => arrival.reject(late), this.#timeoutMs);
     const cancel = () => arrival.reject(signal.reason);
     signal.addEventListener("abort", cancel, { once: true });
     try {
       return await arrival.promise;
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
       signal.removeEventListener("abort", cancel);
       this.#count--;
       queue.delete(arrival);
@@ -54,7 +57,9 @@ export class EarlyHellos<T> {
 
   /** The session's req is here. */
   arrived(uid: Uid, session: T): void {
-    for (const arrival of this.#waiting.get(uid.hash) ?? []) arrival.resolve(session);
+    for (const arrival of this.#waiting.get(uid.hash) ?? []) {
+      if (arrival.mayHave(session)) arrival.resolve(session);
+    }
   }
 
   rejectAll(error: Error): void {

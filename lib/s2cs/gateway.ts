@@ -2,6 +2,7 @@
  * The sessions of one gateway: what each call of contract section 3 does to them.
  * @module
  */
+import type { Principal } from "../auth/authenticator.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
@@ -14,6 +15,7 @@ import {
   PortsInUse,
 } from "../s2ds/data_server.ts";
 import { EarlyHellos } from "./early_hellos.ts";
+import { assertWithin, notYours, owns, type Quotas } from "./owner.ts";
 import type { PortPool } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { type Event, next } from "./state.ts";
@@ -26,9 +28,13 @@ export interface GatewayOptions {
   dataServer: DataServer;
   /** Host that peers are told for the listeners of this role, and host to bind them on. */
   hosts: (role: Role) => { told: string; bound: string };
-  /** How long a req waits for its hello, an early hello for its req, and a ready session for its update. */
+  /** How long a req waits for its hello, and a ready session for its update. */
   helloTimeoutMs: number;
+  /** How long an early hello waits for its req. */
+  earlyTimeoutMs: number;
   maxSessions: number;
+  /** What one caller may have, where callers are known. */
+  quotas: Quotas;
   /** What the rates of requests mean here. */
   ratePolicy: RatePolicy;
   /** Kilobytes per second that all sessions' rates together may reach; 0 is no bound. */
@@ -47,6 +53,8 @@ export interface GatewayOptions {
 /** What a session has beside its record, while this process lives. */
 interface Live {
   session: Session;
+  /** As requested; the listeners are not there from the beginning. */
+  channels: number;
   /** Settled by hello, or by whatever ends the session before it. */
   hello: PromiseWithResolvers<void>;
   /** Set once the session is ending. */
@@ -63,13 +71,19 @@ export interface SessionReport {
   channels: ChannelStatus[];
 }
 
+/** A session by its uid, or by its public id as list tells it. */
+export type Which = Uid | string;
+
 /** The answer to req and update. */
 export interface Connections {
   listeners: readonly Endpoint[];
   prodListeners: readonly Endpoint[];
 }
 
-/** Owns the sessions, their ports and what the data server does for them. */
+/**
+ * Owns the sessions, their ports and what the data server does for them. Each call may say who makes
+ * it; then it reaches that caller's own sessions only, and all of them where callers are not known.
+ */
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #live = new Map<string, Live>();
@@ -78,7 +92,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#early = new EarlyHellos(options.maxSessions, options.helloTimeoutMs);
+    this.#early = new EarlyHellos(options.maxSessions, options.earlyTimeoutMs);
   }
 
   /**
@@ -88,8 +102,9 @@ export class Gateway {
   async req(
     request: SessionRequest,
     signal: AbortSignal,
+    who?: Principal,
   ): Promise<Connections> {
-    const live = this.#reserve(request);
+    const live = this.#reserve(request, who);
     const { session } = live;
     const cancel = () => {
       if (next(session.state, "cancel")) {
@@ -120,19 +135,22 @@ export class Gateway {
   }
 
   /**
-   * Takes the application's addresses. Waits for the session's req if that is not here yet.
-   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, RATE_LIMIT, UNAVAILABLE
+   * Takes the application's addresses. Waits for the session's req if that is not here yet; for a
+   * session of somebody else too, so that nothing tells the two apart.
+   * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, BAD_FORMAT, RATE_LIMIT, UNAVAILABLE
    */
   async hello(
     request: { uid: Uid; role: Role; appListeners: readonly Endpoint[] },
     signal: AbortSignal,
+    who?: Principal,
   ): Promise<readonly Endpoint[]> {
     const { uid, appListeners } = request;
     this.#assertOpen();
+    const mine = ({ session }: Live) => owns(session, who);
     let live = this.#live.get(uid.hash);
-    if (!live || live.session.state === "reserved") {
+    if (!live || !mine(live) || live.session.state === "reserved") {
       this.#log("info", uid, "hello is early; it waits for its req");
-      live = await this.#early.wait(uid, signal);
+      live = await this.#early.wait(uid, signal, mine, this.#tooEarly(uid, who));
     }
     const { session } = live;
     if (session.role === "PROD" && appListeners.length === 0) {
@@ -156,12 +174,13 @@ export class Gateway {
   /**
    * Sets the targets, repeated over the channels: channel i forwards to target i mod n. With a rate,
    * sets that too; then there may be no targets, and they stay.
-   * @throws {ScistreamError} INVALID_UID, BAD_FORMAT, NO_RESOURCE, CONN_ERROR
+   * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, BAD_FORMAT, NO_RESOURCE, RATE_LIMIT, CONN_ERROR
    */
   async update(
     request: { uid: Uid; targets: readonly Endpoint[]; rate?: Rate },
+    who?: Principal,
   ): Promise<Connections> {
-    const live = this.#find(request.uid);
+    const live = this.#find(request.uid, who);
     const { session } = live;
     this.#assertCan(session, "update");
     const { targets, rate } = request;
@@ -183,21 +202,24 @@ export class Gateway {
 
   /**
    * Frees everything that the session holds, after its connections ended or the drain timeout.
-   * @throws {ScistreamError} INVALID_UID, or CONN_ERROR when the data server did not confirm
+   * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, or CONN_ERROR when the data server did not confirm
    */
-  async release(uid: Uid, force = false): Promise<void> {
-    const live = this.#find(uid);
+  async release(which: Which, force = false, who?: Principal): Promise<void> {
+    const live = this.#findFor(which, who);
     await this.#release(live, force ? 0 : this.#options.drainTimeoutMs, "released");
   }
 
-  /** @throws {ScistreamError} INVALID_UID */
-  async status(uid: Uid): Promise<SessionReport> {
-    return await this.#report(this.#find(uid));
+  /** @throws {ScistreamError} INVALID_UID, AUTH_ERROR */
+  async status(which: Which, who?: Principal): Promise<SessionReport> {
+    return await this.#report(this.#findFor(which, who));
   }
 
-  /** Every session, oldest first. */
-  list(): Promise<SessionReport[]> {
-    return Promise.all([...this.#live.values()].map((live) => this.#report(live)));
+  /** The caller's sessions, and an administrator every session, oldest first. */
+  list(who?: Principal): Promise<SessionReport[]> {
+    const theirs = [...this.#live.values()].filter(({ session }) =>
+      who?.admin || owns(session, who)
+    );
+    return Promise.all(theirs.map((live) => this.#report(live)));
   }
 
   /** How many sessions there are. */
@@ -255,6 +277,7 @@ export class Gateway {
   async #setRate({ session }: Live, rate: Rate): Promise<void> {
     const { ratePolicy, dataServer, store } = this.#options;
     this.#assertFits(rate, session);
+    if (session.owner) this.#assertQuota(session.owner.id, { channels: 0, rate }, session);
     if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     this.#log("info", session.uid, `rate ${session.rate} → ${rate} kB/s`);
     session.rate = rate;
@@ -276,6 +299,18 @@ export class Gateway {
     );
   }
 
+  /** That the owner may have this beside the other sessions. */
+  #assertQuota(
+    owner: string,
+    asked: { channels: number; rate: Rate },
+    except?: Session,
+  ): void {
+    const own = [...this.#live.values()]
+      .filter(({ session, ending }) => session.owner?.id === owner && session !== except && !ending)
+      .map(({ session, channels }) => ({ session, channels }));
+    assertWithin(this.#options.quotas, own, asked);
+  }
+
   /** What the session allows must be within what the gateway allows: both are asked. */
   #assertAllowed(allow?: Networks): void {
     const { dataServer } = this.#options;
@@ -287,7 +322,7 @@ export class Gateway {
     );
   }
 
-  #reserve(request: SessionRequest): Live {
+  #reserve(request: SessionRequest, who?: Principal): Live {
     const { uid, role, numConn, rate, allow } = request;
     const { store, maxSessions, maxConn } = this.#options;
     this.#assertOpen();
@@ -313,11 +348,13 @@ export class Gateway {
       );
     }
     this.#assertFits(rate);
+    if (who) this.#assertQuota(who.id, { channels: numConn, rate });
     this.#assertAllowed(allow);
     const warnings = this.#options.warnings(uid);
     const session: Session = {
       uid,
       role,
+      owner: who && { id: who.id, name: who.name },
       rate,
       allow,
       warnings,
@@ -328,12 +365,17 @@ export class Gateway {
       appListeners: [],
       targets: [],
     };
-    const live: Live = { session, hello: Promise.withResolvers(), ports: [] };
+    const live: Live = {
+      session,
+      channels: numConn,
+      hello: Promise.withResolvers(),
+      ports: [],
+    };
     // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
     live.hello.promise.catch(() => {});
     this.#live.set(uid.hash, live);
     store.put(session);
-    this.#log("info", uid, `${role}, ${numConn} channels`);
+    this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
     for (const warning of warnings) this.#log("warn", uid, warning);
     return live;
   }
@@ -452,12 +494,49 @@ export class Gateway {
     if (this.#closing) throw shuttingDown();
   }
 
-  #find(uid: Uid): Live {
+  /** The caller's own session. */
+  #find(uid: Uid, who: Principal | undefined): Live {
     const live = this.#live.get(uid.hash);
+    if (live && owns(live.session, who)) return live;
+    throw who ? notYours(String(uid)) : unknownUid(uid);
+  }
+
+  /** The caller's own session, or for an administrator anybody's. */
+  #findFor(which: Which, who: Principal | undefined): Live {
+    if (typeof which === "string") return this.#findNamed(which, who);
+    if (!who?.admin) return this.#find(which, who);
+    const live = this.#live.get(which.hash);
     if (live) return live;
-    throw new ScistreamError(
+    throw unknownUid(which);
+  }
+
+  /** By the public id, for callers who have proven who they are: others prove it by the uid. */
+  #findNamed(name: string, who: Principal | undefined): Live {
+    if (!who) {
+      throw new ScistreamError(
+        "AUTH_ERROR",
+        "a session is named by its uid here, because this control server does not authenticate callers",
+        { status: Status.PERMISSION_DENIED },
+      );
+    }
+    const [live, second] = [...this.#live.values()].filter(({ session }) =>
+      session.uid.session === name && (who.admin || owns(session, who))
+    );
+    if (!live) throw notYours(`session ${name}`);
+    if (!second) return live;
+    throw new ScistreamError("INVALID_UID", `several sessions are called ${name}; use the uid`, {
+      status: Status.INVALID_ARGUMENT,
+    });
+  }
+
+  /** What a hello is answered whose req does not come. */
+  #tooEarly(uid: Uid, who: Principal | undefined): ScistreamError {
+    if (who) return notYours(String(uid));
+    return new ScistreamError(
       "INVALID_UID",
-      `${uid} does not exist here; it was never requested, or it is released or expired`,
+      `no req for ${uid} arrived within ${
+        this.#options.earlyTimeoutMs / 1000
+      } s; is the uid right, and this its gateway?`,
     );
   }
 
@@ -478,6 +557,13 @@ export class Gateway {
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
     this.#options.log(level, `${uid}: ${message}`);
   }
+}
+
+function unknownUid(uid: Uid): ScistreamError {
+  return new ScistreamError(
+    "INVALID_UID",
+    `${uid} does not exist here; it was never requested, or it is released or expired`,
+  );
 }
 
 function shuttingDown(): ScistreamError {

@@ -62,6 +62,8 @@ function setUp(options: Partial<GatewayOptions> = {}) {
     dataServer: server,
     hosts: () => ({ told: "10.0.0.1", bound: "0.0.0.0" }),
     helloTimeoutMs: 60_000,
+    earlyTimeoutMs: options.helloTimeoutMs ?? 60_000,
+    quotas: { sessions: 0, channels: 0, rate: 0 },
     maxSessions: 3,
     maxConn: 5,
     drainTimeoutMs: 1234,

@@ -3,6 +3,7 @@
  * @module
  */
 import { isIPv6 } from "node:net";
+import type { Authenticator } from "../auth/authenticator.ts";
 import type { Log } from "../log.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
@@ -13,6 +14,7 @@ import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
 import { Gateway } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
+import type { Quotas } from "./owner.ts";
 import { controlService } from "./service.ts";
 import { MemoryStore } from "./store.ts";
 
@@ -28,6 +30,10 @@ export interface S2csOptions extends DataServerSettings {
   type: string;
   /** PEM; without them the server is plain. */
   tls?: { cert: Uint8Array; key: Uint8Array };
+  /** Lets callers in; everyone who reaches the address is served without one. */
+  auth?: Authenticator;
+  /** What one caller may have, where callers are authenticated. */
+  quotas: Quotas;
   /** How long a req waits for its hello, and a session after that for its update. */
   helloTimeoutMs: number;
   /** How long a released session's connections may go on. */
@@ -60,6 +66,13 @@ export interface S2cs {
 }
 
 /**
+ * How long an early hello waits where callers are authenticated. Its token comes from the request that
+ * it belongs to, so the two are seldom far apart; and whoever has the wrong uid or somebody else's
+ * waits for as long, because the answer must not tell which.
+ */
+const EARLY_MS = 10_000;
+
+/**
  * Starts a control server.
  * @throws {ScistreamError} CONN_ERROR when it cannot listen or its data server does not start
  */
@@ -79,6 +92,10 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     dataServer,
     hosts: hosts(options),
     helloTimeoutMs: options.helloTimeoutMs,
+    earlyTimeoutMs: options.auth
+      ? Math.min(options.helloTimeoutMs, EARLY_MS)
+      : options.helloTimeoutMs,
+    quotas: options.quotas,
     drainTimeoutMs: options.drainTimeoutMs,
     maxSessions: options.maxSessions,
     maxConn: options.maxConn,
@@ -92,7 +109,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     log,
   });
   // The port is taken before the data server is touched: who holds it owns the gateway's folder.
-  const server = await serveControl(controlService(gateway, type), {
+  const server = await serveControl(controlService(gateway, type, options.auth), {
     address: options.address,
     tls: options.tls,
     onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
@@ -115,6 +132,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
         await released;
         await server.close();
         await dataServer.stop();
+        options.auth?.[Symbol.dispose]();
         await Deno.remove(folder, { recursive: true });
       })();
       return stopping;

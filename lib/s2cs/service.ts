@@ -2,20 +2,53 @@
  * The Control service over a gateway: messages in, validated values through, messages out.
  * @module
  */
-import type { SessionStatus } from "../../proto/messages.ts";
+import type { ControlMethods, SessionStatus } from "../../proto/messages.ts";
 import { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
-import { ScistreamError } from "../protocol/errors.ts";
-import type { ControlHandlers } from "../protocol/server.ts";
+import type { Authenticator, Principal } from "../auth/authenticator.ts";
+import { quote, ScistreamError, Status } from "../protocol/errors.ts";
+import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/values.ts";
-import type { Connections, Gateway, SessionReport } from "./gateway.ts";
+import type { Connections, Gateway, SessionReport, Which } from "./gateway.ts";
 
 /** Addresses that one message may carry. */
 const MOST_ADDRESSES = 10_000;
 
-/** The service's methods over this gateway. `type` is the data server type that status tells. */
-export function controlService(gateway: Gateway, type: string): ControlHandlers {
+/** A caller, and who it is where that is asked. */
+type Known = Caller & { who?: Principal };
+
+/** One function per method, for callers who have been let in. */
+type Service = {
+  [M in keyof ControlMethods]: (
+    request: ControlMethods[M]["request"],
+    caller: Known,
+  ) => Promise<ControlMethods[M]["response"]>;
+};
+
+/**
+ * The service's methods over this gateway.
+ * @param type the data server type that status tells
+ * @param auth lets callers in, before anything else happens; everybody comes in without one
+ */
+export function controlService(
+  gateway: Gateway,
+  type: string,
+  auth?: Authenticator,
+): ControlHandlers {
+  const handlers = service(gateway, type);
+  if (!auth) return handlers;
+  const guarded = Object.entries(handlers).map(([method, handler]) => [
+    method,
+    async (request: never, caller: Caller) => {
+      const who = await auth.authenticate(caller.token);
+      return await handler(request, { ...caller, who });
+    },
+  ]);
+  return Object.fromEntries(guarded);
+}
+
+function service(gateway: Gateway, type: string): Service {
   function report({ session, channels }: SessionReport): SessionStatus {
     return {
       session: session.uid.session,
@@ -27,6 +60,7 @@ export function controlService(gateway: Gateway, type: string): ControlHandlers 
       created_ms: session.createdMs,
       warnings: [...session.warnings],
       rate_enforced: gateway.enforcesRates && session.rate > 0,
+      owner: session.owner?.name ?? "",
       channels: channels.map((channel, i) => ({
         listener: String(session.listeners[i]),
         target: String(session.targets[i] ?? ""),
@@ -56,41 +90,62 @@ export function controlService(gateway: Gateway, type: string): ControlHandlers 
         rate: parseRate(message.rate),
         allow: message.allow.length > 0 ? Networks.parse(message.allow, "allow") : undefined,
       };
-      return connections(await gateway.req(request, caller.signal));
+      return connections(await gateway.req(request, caller.signal, caller.who));
     },
 
     async hello(message, caller) {
       const uid = Uid.parse(message.uid);
       const role = parseRole(message.role);
       const appListeners = addresses(message.prod_listeners, "prod_listener");
-      const listeners = await gateway.hello({ uid, role, appListeners }, caller.signal);
+      const hello = { uid, role, appListeners };
+      const listeners = await gateway.hello(hello, caller.signal, caller.who);
       return role === "PROD"
         ? { message: "Sending Prod listeners...", listeners: [] }
         : { message: "Sending listeners...", listeners: listeners.map(String) };
     },
 
-    async update(message) {
+    async update(message, { who }) {
       const uid = Uid.parse(message.uid);
       parseRole(message.role);
       const targets = addresses(message.remote_listeners, "remote_listener");
       const rate = parseNewRate(message.rate);
-      return connections(await gateway.update({ uid, targets, rate }));
+      return connections(await gateway.update({ uid, targets, rate }, who));
     },
 
-    async release(message) {
-      await gateway.release(Uid.parse(message.uid), message.force);
+    async release(message, { who }) {
+      await gateway.release(parseWhich(message), message.force, who);
       return { listeners: [], prod_listeners: [] };
     },
 
-    async status(message) {
-      return report(await gateway.status(Uid.parse(message.uid)));
+    async status(message, { who }) {
+      return report(await gateway.status(parseWhich(message), who));
     },
 
-    async list() {
-      const reports = await gateway.list();
+    async list(_message, { who }) {
+      const reports = await gateway.list(who);
       return { sessions: reports.map(report) };
     },
+
+    whoami(_message, { who }) {
+      return Promise.resolve({
+        authenticated: who !== undefined,
+        name: who?.name ?? "",
+        admin: who?.admin ?? false,
+        expires_ms: who?.expiresMs ?? 0,
+      });
+    },
   };
+}
+
+/** The uid, or instead of it the public id. */
+function parseWhich({ uid, session }: { uid: string; session: string }): Which {
+  if (session === "") return Uid.parse(uid);
+  if (uid === "" && /^[0-9a-f]{8}$/.test(session)) return session;
+  throw new ScistreamError(
+    "INVALID_UID",
+    `session ${quote(session)} is not 8 hex digits as list shows them, without a uid beside it`,
+    { status: Status.INVALID_ARGUMENT },
+  );
 }
 
 function addresses(texts: readonly string[], what: string): Endpoint[] {

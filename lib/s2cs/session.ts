@@ -1,3 +1,4 @@
+import type { Owner } from "./owner.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
@@ -8,6 +9,8 @@ import type { State } from "./state.ts";
 export interface Session {
   readonly uid: Uid;
   readonly role: Role;
+  /** Whose it is; nobody's where callers are not authenticated. */
+  readonly owner?: Owner;
   /** As requested, or as updated since. */
   rate: Rate;
   /** Milliseconds since 1970 UTC. */

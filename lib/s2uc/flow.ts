@@ -3,21 +3,18 @@
  * @module
  */
 import type { Io } from "../cli/command.ts";
-import { withClient } from "../cli/connection.ts";
+import { type Reach, withClient } from "../cli/connection.ts";
 import { waiting } from "../cli/progress.ts";
 import type { ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { SessionRequest } from "../protocol/values.ts";
-import { INVALID_TOKEN } from "../protocol/token.ts";
 import { releaseSession, requestSession, sayHello, UNDO_MS, updateSession } from "./requests.ts";
 
 /** One side's set-up. */
 export interface RequestFlow extends SessionRequest {
   /** The control server as the user wrote it, and how to reach it. */
   s2cs: string;
-  serverCert: string;
-  ssl: boolean;
-  token?: string;
+  reach: Reach;
   /** The producer side's listeners, for a consumer's session. */
   prodListeners?: readonly Endpoint[];
   /** The application's addresses, where this client says the hello itself. */
@@ -27,14 +24,15 @@ export interface RequestFlow extends SessionRequest {
 
 /** Asks for the session, says hello if told to, sets the targets, and prints each step. */
 export function runRequest(flow: RequestFlow): Promise<void> {
-  return withClient(flow.s2cs, flow, (client) => request(client, flow));
+  return withClient(flow.s2cs, flow.reach, flow.io, (client) => request(client, flow));
 }
 
 async function request(client: ControlClient, flow: RequestFlow): Promise<void> {
   const { uid, role, receivers, io } = flow;
   const { out, interrupted } = io;
   out("uid; s2cs; access_token; role");
-  out(`${uid.reveal()} ${flow.s2cs} ${flow.token || INVALID_TOKEN} ${role}`);
+  // The application controller takes the token from here (contract section 6).
+  out(`${uid.reveal()} ${flow.s2cs} ${await client.token()} ${role}`);
   out("waiting for hello message");
   if (receivers) out("sending client request message");
   out("started client request");

@@ -57,13 +57,51 @@ export function updateRate(
   );
 }
 
+/** How a session is released. */
+export interface ReleaseOptions {
+  /** Cut established connections. */
+  force?: boolean;
+  /** Milliseconds. */
+  deadlineMs?: number;
+  /** Cancels the call. */
+  signal?: AbortSignal;
+}
+
 /** Releases a session. */
 export async function releaseSession(
   client: ControlClient,
   uid: Uid,
-  options: { force?: boolean; deadlineMs?: number; signal?: AbortSignal } = {},
+  options: ReleaseOptions = {},
 ): Promise<void> {
   await client.call("release", { uid: uid.reveal(), force: options.force ?? false }, options);
+}
+
+/** Releases sessions by their public ids, where the control server authenticates its callers. */
+export async function releaseNamed(
+  client: ControlClient,
+  sessions: readonly string[],
+  options: ReleaseOptions = {},
+): Promise<void> {
+  const force = options.force ?? false;
+  await settled(
+    sessions.map((session) => client.call("release", { uid: "", session, force }, options)),
+  );
+}
+
+/** Releases every session that the caller may list. */
+export async function releaseAll(
+  client: ControlClient,
+  options: ReleaseOptions = {},
+): Promise<void> {
+  const { sessions } = await client.call("list", {}, options);
+  await releaseNamed(client, sessions.map(({ session }) => session), options);
+}
+
+/** Waits for all, then throws what failed first. */
+async function settled(calls: Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(calls);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 /** How often hello is tried where the server does not know the uid yet (contract section 6). */

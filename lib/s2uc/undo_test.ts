@@ -34,6 +34,7 @@ async function scripted(port: number, override: Partial<ControlHandlers> = {}) {
     },
     status: () => Promise.reject(new Error("not asked")),
     list: () => Promise.reject(new Error("not asked")),
+    whoami: () => Promise.reject(new Error("not asked")),
   };
   const server = await serveControl(handlers, {
     address: new Endpoint("127.0.0.1", 0),
@@ -136,15 +137,19 @@ Deno.test("a request whose update is refused is released, and its error told", a
   const io: Io = {
     out: quiet,
     err: quiet,
+    env: () => undefined,
+    readLine: () => Promise.resolve(undefined),
     draw: quiet,
     watched: false,
     interrupted: never,
     forced: never,
     release: quiet,
   };
+  const options = { serverCert: "", ssl: false };
+  const reach = { options, said: new Set<string>(), servers: new Map() };
   const flow = { ...OPTIONS, role: "PROD" as const, s2cs: String(side.server.address), io };
   await assertRejects(
-    () => runRequest({ ...flow, serverCert: "", ssl: false }),
+    () => runRequest({ ...flow, reach }),
     ScistreamError,
     "no ports",
   );

@@ -23,7 +23,11 @@ export class DescriptorBudget extends Budget {
  */
 export async function descriptorLimit(): Promise<number | undefined> {
   try {
-    const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -n"] }).output();
+    const { stdout } = await new Deno.Command("sh", {
+      args: ["-c", "ulimit -n"],
+      clearEnv: true,
+      env: { PATH: "/usr/bin:/bin" },
+    }).output();
     const text = new TextDecoder().decode(stdout).trim();
     if (text === "unlimited") return 1 << 20;
     return /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;

@@ -270,7 +270,9 @@ async function endAll(folder: string): Promise<void> {
   const real = await Deno.realPath(folder);
   const script =
     'for p in /proc/[0-9]*; do [ "$(readlink "$p/cwd")" = "$0" ] && kill -9 "${p#/proc/}"; done; :';
-  await new Deno.Command("sh", { args: ["-c", script, real], stderr: "null" }).output();
+  const env = { PATH: "/usr/bin:/bin" };
+  await new Deno.Command("sh", { args: ["-c", script, real], clearEnv: true, env, stderr: "null" })
+    .output();
 }
 
 function killGroup(pid: number): void {
