@@ -110,11 +110,13 @@ export function whatProviderDid(error: unknown): string {
   if (error instanceof DOMException && error.name === "TimeoutError") {
     return "it did not answer in time";
   }
-  const text = messageOf(error);
+  // What fetch throws says only that it failed; why is in its cause, with the address.
+  const failed = error instanceof TypeError;
+  const text = messageOf(failed && error.cause ? error.cause : error);
   if (/Connection refused/i.test(text)) return "the connection was refused";
   if (/dns|resolve|lookup/i.test(text)) return "its host name has no address";
   if (/certificate|UnknownIssuer/i.test(text)) return "its certificate is not trusted";
-  if (error instanceof TypeError) return "the connection failed";
+  if (failed) return "the connection failed";
   return text;
 }
 
