@@ -4,6 +4,7 @@
 import { renderHelp } from "../lib/cli/help.ts";
 import { bool, integer, list, parseCommandLine, text, UsageError } from "../lib/cli/flags.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
+import { authentication } from "./bench/auth.ts";
 import { connectToFirstByte } from "./bench/connect.ts";
 import { connectionRate, firstByte } from "./bench/connections.ts";
 import { forwarding } from "./bench/forward.ts";
@@ -22,6 +23,7 @@ const BENCHMARKS: Record<string, (context: Context) => Promise<Result>> = {
   setup: sessionSetup,
   types: typesSetup,
   pending: pendingSessions,
+  auth: authentication,
   connect: connectToFirstByte,
   version: versionTime,
   forward: forwarding,

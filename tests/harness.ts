@@ -34,7 +34,7 @@ export class Running {
 
   constructor(command: readonly string[], options: RunOptions = {}) {
     const [program, ...args] = command;
-    this.child = new Deno.Command(program as string, {
+    const child = this.child = new Deno.Command(program as string, {
       args,
       cwd: options.cwd,
       // The configuration of whoever runs the tests is none of theirs.
@@ -48,9 +48,11 @@ export class Running {
       this.#read(this.child.stdout, (text) => this.out += text),
       this.#read(this.child.stderr, (text) => this.err += text),
     ];
-    const writing = options.stdin === undefined ? undefined : this.#write(options.stdin);
+    const { stdin } = options;
+    const writing = typeof stdin === "string" ? this.#write(stdin) : undefined;
     this.ended = (async () => {
       const { code } = await status;
+      if (stdin === KEYBOARD) await child.stdin.close().catch(() => {});
       await Promise.all([...reading, writing]);
       return { code, out: this.out, err: this.err };
     })();
@@ -78,6 +80,13 @@ export class Running {
     });
   }
 
+  /** Types a line, where stdin is a keyboard. */
+  async type(line: string): Promise<void> {
+    const writer = this.child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(`${line}\n`));
+    writer.releaseLock();
+  }
+
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Ended> {
     try {
       this.child.kill(signal);
@@ -102,12 +111,15 @@ export class Running {
   }
 }
 
+/** A stdin that stays open for what is typed. */
+export const KEYBOARD = Symbol("keyboard");
+
 /** How to run a process. */
 export interface RunOptions {
   cwd?: string;
   env?: Record<string, string>;
-  /** Written to stdin, which is then closed; without it stdin is empty. */
-  stdin?: string;
+  /** Written to stdin, which is then closed, or a keyboard; without it stdin is empty. */
+  stdin?: string | typeof KEYBOARD;
 }
 
 /** Runs a command to its end. */
