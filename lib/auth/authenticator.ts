@@ -84,7 +84,7 @@ export class Authenticator implements Disposable {
 
   async #find(token: string): Promise<Principal | ScistreamError> {
     const { clientId, allow, admins, log } = this.#options;
-    if (this.#verdicts.pending > MOST_AT_ONCE) {
+    if (this.#verdicts.pending >= MOST_AT_ONCE) {
       throw new ScistreamError("UNAVAILABLE", "too many tokens are being checked; try again later");
     }
     const found = await this.#ask(token);

@@ -105,10 +105,11 @@ function gone({ scope }: Login): ScistreamError {
 }
 
 /**
- * Gives a login's tokens back to their provider (RFC 7009).
+ * Gives a login's tokens back to their provider (RFC 7009). Answers whether that ended all of them: an
+ * access token that proves itself may be of a kind that nobody can revoke (section 2.2.1).
  * @throws {ScistreamError} when the provider did not take them; they go on until they expire
  */
-export async function revoke(login: Login): Promise<void> {
+export async function revoke(login: Login): Promise<boolean> {
   using provider = providerOf(login);
   const client: oauth.Client = { client_id: login.clientId };
   try {
@@ -116,17 +117,18 @@ export async function revoke(login: Login): Promise<void> {
     if (metadata.revocation_endpoint === undefined) {
       throw new ScistreamError("AUTH_ERROR", `${provider.name} revokes no tokens`);
     }
-    const tokens = [login.refreshToken, login.accessToken].filter((each) => each !== undefined);
-    for (const token of tokens) {
-      const response = await oauth.revocationRequest(
-        metadata,
-        client,
-        oauth.None(),
-        token.reveal(),
-        provider.http.options,
+    const end = async (token: Secret) => {
+      const options = provider.http.options;
+      const text = token.reveal();
+      await oauth.processRevocationResponse(
+        await oauth.revocationRequest(metadata, client, oauth.None(), text, options),
       );
-      await oauth.processRevocationResponse(response);
-    }
+    };
+    if (login.refreshToken) await end(login.refreshToken);
+    return await end(login.accessToken).then(() => true, (error) => {
+      if (error?.error === "unsupported_token_type") return false;
+      throw error;
+    });
   } catch (error) {
     throw provider.failed("revoking your tokens", error);
   }

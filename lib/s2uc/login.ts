@@ -147,8 +147,15 @@ export async function logOut(scopes: readonly string[], io: Io): Promise<boolean
     });
     await Promise.all(leaving.map(async (login) => {
       try {
-        await revoke(login);
+        const ended = await revoke(login);
         io.out(`logged out of ${login.scope}`);
+        if (!ended) {
+          io.err(
+            `the access token for ${login.scope} is of a kind that its provider cannot revoke; it is removed here, and ends by itself at ${
+              new Date(login.expiresMs).toISOString()
+            }`,
+          );
+        }
       } catch (error) {
         revoked = false;
         io.err(`WARNING: ${messageOf(error)}`);

@@ -8,7 +8,7 @@ import type { IncomingMessage } from "node:http";
 import { type Context, type Next, oidc, type Provider, type Token } from "./oidc_provider.ts";
 import { type OAuthResourceServer, scopesOf } from "./options.ts";
 import type { OAuthPaths } from "./shapes.ts";
-import type { Users } from "./users.ts";
+import type { Users } from "./accounts.ts";
 
 /** The grant of a server that goes on in its caller's name. */
 export const DEPENDENT_TOKEN = "urn:globus:auth:grant_type:dependent_token";

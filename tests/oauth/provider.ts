@@ -16,7 +16,7 @@ import {
 } from "./options.ts";
 import { CODE_PAGE, showCode, showError } from "./pages.ts";
 import { type OAuthPaths, SHAPES } from "./shapes.ts";
-import { Users } from "./users.ts";
+import { Users } from "./accounts.ts";
 import { WatchedServer } from "./watched_server.ts";
 
 export type { MintOptions, OAuthResourceServer, OAuthServerOptions, OAuthUser } from "./options.ts";

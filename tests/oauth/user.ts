@@ -45,25 +45,25 @@ export class User implements Disposable {
   }
 
   /** Starts a command at the keyboard. */
-  start(args: string[], env: Record<string, string> = {}): Running {
-    return new Running([...SCISTREAM, ...args], { env: { ...this.env, ...env }, stdin: KEYBOARD });
+  start(args: string[], env: Record<string, string> = {}, cwd?: string): Running {
+    const command = [...SCISTREAM, ...args];
+    return new Running(command, { env: { ...this.env, ...env }, cwd, stdin: KEYBOARD });
   }
 
   /**
-   * `s2uc login`, as often as it shows an address: signs in there with a real browser, and pastes
-   * what `copy` takes from the last page.
+   * `s2uc login`: signs in with a real browser where it says, and pastes what `copy` takes from the
+   * last page.
    */
-  async login(flags: string[], copy: (page: LastPage) => string, times = 1): Promise<Ended> {
-    const process = this.start(["s2uc", "login", ...flags]);
-    for (let i = 0; i < times; i++) {
-      const shown = new RegExp(
-        `(?:Please authenticate with [^\\n]+ here:\\n-+\\n(\\S+)\\n-+\\n[\\s\\S]*?Enter the resulting Authorization Code here:[\\s\\S]*?){${
-          i + 1
-        }}`,
-      );
-      const [, url = ""] = await process.line(shown);
-      await process.type(copy(await signIn(url, this.name)));
-    }
+  async login(
+    flags: string[],
+    copy: (page: LastPage) => string,
+    at?: { env: Record<string, string>; path: string },
+  ): Promise<Ended> {
+    const process = this.start(["s2uc", "login", ...flags], { ...at?.env, ...this.env }, at?.path);
+    const [, url = ""] = await process.line(
+      /Please authenticate with [^\n]+ here:\n-+\n(\S+)\n-+\n[^]*Enter the resulting Authorization Code here:/,
+    );
+    await process.type(copy(await signIn(url, this.name)));
     return await process.ended;
   }
 
