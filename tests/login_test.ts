@@ -288,6 +288,34 @@ Deno.test("without a browser here: the address that it ends at is pasted as a wh
   }
 });
 
+Deno.test("an answer that is not to this login's nonce and challenge is refused", async (t) => {
+  await using oauth = await plain();
+  using alice = new User(ALICE);
+  const flags = [
+    "--scope=scistream",
+    `--issuer=${oauth.url}`,
+    `--client-id=${oauth.nativeClientId}`,
+  ];
+  for (
+    const [parameter, what] of [["nonce", /"nonce"/], [
+      "code_challenge",
+      /400 invalid_grant/,
+    ]] as const
+  ) {
+    await t.step(parameter, async () => {
+      const process = alice.start(["s2uc", "login", ...flags]);
+      const [, shown = ""] = await process.line(/-+\n(\S+)\n-+\n/);
+      const url = new URL(shown);
+      url.searchParams.set(parameter, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+      await process.type((await signIn(url.href, ALICE)).url);
+      const ended = await process.ended;
+      assert([1, 3].includes(ended.code), String(ended.code));
+      assertMatch(ended.err, what);
+      assertEquals((await alice.run("s2uc", "check-auth")).code, 1);
+    });
+  }
+});
+
 Deno.test("logout when the provider cannot be reached: removed here, said, and exit code 1", async () => {
   await using oauth = await globus();
   using alice = new User(ALICE);

@@ -110,8 +110,10 @@ export class TokenStore {
 
   async #write(logins: readonly Login[]): Promise<void> {
     const text = JSON.stringify({ format: FORMAT, logins: logins.map(plain) }, null, 2);
-    const half = `${this.path}.${Deno.pid}.new`;
+    const half = `${this.path}.new`;
     try {
+      // Whoever was killed in the middle has left theirs.
+      await Deno.remove(half).catch(() => {});
       {
         using file = await Deno.open(half, { write: true, createNew: true, mode: 0o600 });
         const bytes = new TextEncoder().encode(`${text}\n`);

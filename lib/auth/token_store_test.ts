@@ -96,6 +96,15 @@ Deno.test("a change that fails leaves everything as it was", async () => {
   assertEquals([...Deno.readDirSync(at.folder)].length, 2);
 });
 
+Deno.test("what a process that was killed in the middle has left is in nobody's way", async () => {
+  using at = setUp();
+  await at.store.change(() => Promise.resolve([login("a")]));
+  Deno.writeTextFileSync(`${at.path}.new`, "half", { mode: 0o644 });
+  await at.store.change((all) => Promise.resolve([...all, login("b")]));
+  assertEquals((await at.store.read()).length, 2);
+  assertEquals((Deno.statSync(at.path).mode ?? 0) & 0o777, 0o600);
+});
+
 Deno.test("whoever holds the lock too long is told of", async () => {
   using at = setUp();
   const holding = Promise.withResolvers<void>();
