@@ -5,9 +5,9 @@
 import type { Principal } from "../auth/authenticator.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
-import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Rate, RatePolicy, Role, SessionRequest } from "../protocol/values.ts";
+import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
 import {
   type ChannelStatus,
   type DataServer,
@@ -15,14 +15,15 @@ import {
   PortsInUse,
 } from "../s2ds/data_server.ts";
 import { EarlyHellos } from "./early_hellos.ts";
-import { assertWithin, notYours, owns, type Quotas } from "./owner.ts";
+import { notYours, owns } from "./owner.ts";
 import type { PortPool } from "./ports.ts";
 import type { Session } from "./session.ts";
+import { type Bounds, type Held, Sessions, type Which } from "./sessions.ts";
 import { type Event, next } from "./state.ts";
 import type { SessionStore } from "./store.ts";
 
 /** Settings of a gateway. */
-export interface GatewayOptions {
+export interface GatewayOptions extends Bounds {
   store: SessionStore;
   ports: PortPool;
   dataServer: DataServer;
@@ -32,33 +33,19 @@ export interface GatewayOptions {
   helloTimeoutMs: number;
   /** How long an early hello waits for its req. */
   earlyTimeoutMs: number;
-  maxSessions: number;
-  /** What one caller may have, where callers are known. */
-  quotas: Quotas;
-  /** What the rates of requests mean here. */
-  ratePolicy: RatePolicy;
-  /** Kilobytes per second that all sessions' rates together may reach; 0 is no bound. */
-  capacity: Rate;
   /** Where data connections may come from; a session may allow less. */
   allow?: Networks;
   /** What a session's user should know about this uid, a sentence each. */
   warnings: (uid: Uid) => string[];
-  /** Channels of one session. */
-  maxConn: number;
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
 /** What a session has beside its record, while this process lives. */
-interface Live {
-  session: Session;
-  /** As requested; the listeners are not there from the beginning. */
-  channels: number;
+interface Live extends Held {
   /** Settled by hello, or by whatever ends the session before it. */
   hello: PromiseWithResolvers<void>;
-  /** Set once the session is ending. */
-  ending?: Promise<void>;
   expiry?: ReturnType<typeof setTimeout>;
   ports: number[];
   /** Settled once the data server holds the listeners, or will not. */
@@ -70,9 +57,6 @@ export interface SessionReport {
   session: Session;
   channels: ChannelStatus[];
 }
-
-/** A session by its uid, or by its public id as list tells it. */
-export type Which = Uid | string;
 
 /** The answer to req and update. */
 export interface Connections {
@@ -86,12 +70,13 @@ export interface Connections {
  */
 export class Gateway {
   readonly #options: GatewayOptions;
-  readonly #live = new Map<string, Live>();
+  readonly #sessions: Sessions<Live>;
   readonly #early: EarlyHellos<Live>;
   #closing = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#sessions = new Sessions(options);
     this.#early = new EarlyHellos(options.maxSessions, options.earlyTimeoutMs);
   }
 
@@ -147,7 +132,7 @@ export class Gateway {
     const { uid, appListeners } = request;
     this.#assertOpen();
     const mine = ({ session }: Live) => owns(session, who);
-    let live = this.#live.get(uid.hash);
+    let live = this.#sessions.get(uid.hash);
     if (!live || !mine(live) || live.session.state === "reserved") {
       this.#log("info", uid, "hello is early; it waits for its req");
       live = await this.#early.wait(uid, signal, mine, this.#tooEarly(uid, who));
@@ -180,7 +165,7 @@ export class Gateway {
     request: { uid: Uid; targets: readonly Endpoint[]; rate?: Rate },
     who?: Principal,
   ): Promise<Connections> {
-    const live = this.#find(request.uid, who);
+    const live = this.#sessions.own(request.uid, who);
     const { session } = live;
     this.#assertCan(session, "update");
     const { targets, rate } = request;
@@ -205,26 +190,23 @@ export class Gateway {
    * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, or CONN_ERROR when the data server did not confirm
    */
   async release(which: Which, force = false, who?: Principal): Promise<void> {
-    const live = this.#findFor(which, who);
+    const live = this.#sessions.managed(which, who);
     await this.#release(live, force ? 0 : this.#options.drainTimeoutMs, "released");
   }
 
   /** @throws {ScistreamError} INVALID_UID, AUTH_ERROR */
   async status(which: Which, who?: Principal): Promise<SessionReport> {
-    return await this.#report(this.#findFor(which, who));
+    return await this.#report(this.#sessions.managed(which, who));
   }
 
   /** The caller's sessions, and an administrator every session, oldest first. */
   list(who?: Principal): Promise<SessionReport[]> {
-    const theirs = [...this.#live.values()].filter(({ session }) =>
-      who?.admin || owns(session, who)
-    );
-    return Promise.all(theirs.map((live) => this.#report(live)));
+    return Promise.all(this.#sessions.visibleTo(who).map((live) => this.#report(live)));
   }
 
   /** How many sessions there are. */
   get size(): number {
-    return this.#live.size;
+    return this.#sessions.size;
   }
 
   /** Takes no more sessions and releases all. A second call with a smaller `drainMs` hurries it. */
@@ -232,13 +214,13 @@ export class Gateway {
     this.#closing = true;
     this.#early.rejectAll(shuttingDown());
     await Promise.allSettled(
-      [...this.#live.values()].map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
+      this.#sessions.all().map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
     );
   }
 
   /** The data server noticed something about a session. */
   note(hash: string, note: string): void {
-    const live = this.#live.get(hash);
+    const live = this.#sessions.get(hash);
     if (live) this.#log("warn", live.session.uid, note);
   }
 
@@ -249,7 +231,7 @@ export class Gateway {
 
   /** The data server lost this session's channels for good: it is kept, so that its owner can ask. */
   fault(hash: string, reason: string): void {
-    const live = this.#live.get(hash);
+    const live = this.#sessions.get(hash);
     if (!live || live.ending) return;
     if (live.session.state === "streaming") {
       this.#step(live, "fault", reason);
@@ -260,7 +242,7 @@ export class Gateway {
 
   /** The data server lost this session's channels for now. One that does not stream yet can wait. */
   down(hash: string, reason: string): void {
-    const live = this.#live.get(hash);
+    const live = this.#sessions.get(hash);
     if (!live || live.ending || !next(live.session.state, "fault")) return;
     if (live.session.state === "streaming" || live.session.state === "failed") {
       this.#step(live, "fault", reason);
@@ -269,46 +251,18 @@ export class Gateway {
 
   /** The data server brought this session's channels back. */
   up(hash: string): void {
-    const live = this.#live.get(hash);
+    const live = this.#sessions.get(hash);
     if (live?.session.state !== "failed" || live.ending) return;
     this.#step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 
   async #setRate({ session }: Live, rate: Rate): Promise<void> {
     const { ratePolicy, dataServer, store } = this.#options;
-    this.#assertFits(rate, session);
-    if (session.owner) this.#assertQuota(session.owner.id, { channels: 0, rate }, session);
+    this.#sessions.assertRate(session, rate);
     if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     this.#log("info", session.uid, `rate ${session.rate} → ${rate} kB/s`);
     session.rate = rate;
     store.put(session);
-  }
-
-  /** That the rates of all sessions, this one's being `rate`, are within the capacity. */
-  #assertFits(rate: Rate, session?: Session): void {
-    const { ratePolicy, capacity } = this.#options;
-    if (ratePolicy === "ignore" || capacity === 0) return;
-    const others = [...this.#live.values()].map((live) => live.session)
-      .filter((each) => each !== session);
-    const reserved = others.reduce((sum, each) => sum + each.rate, 0);
-    if (reserved + rate <= capacity) return;
-    throw new ScistreamError(
-      "NO_RESOURCE",
-      `a rate of ${rate} kB/s was asked for, and ${Math.max(0, capacity - reserved)} of this ` +
-        `gateway's ${capacity} kB/s are not reserved; ask for a lower rate or release a session`,
-    );
-  }
-
-  /** That the owner may have this beside the other sessions. */
-  #assertQuota(
-    owner: string,
-    asked: { channels: number; rate: Rate },
-    except?: Session,
-  ): void {
-    const own = [...this.#live.values()]
-      .filter(({ session, ending }) => session.owner?.id === owner && session !== except && !ending)
-      .map(({ session, channels }) => ({ session, channels }));
-    assertWithin(this.#options.quotas, own, asked);
   }
 
   /** What the session allows must be within what the gateway allows: both are asked. */
@@ -324,31 +278,8 @@ export class Gateway {
 
   #reserve(request: SessionRequest, who?: Principal): Live {
     const { uid, role, numConn, rate, allow } = request;
-    const { store, maxSessions, maxConn } = this.#options;
     this.#assertOpen();
-    if (store.get(uid)) {
-      throw new ScistreamError(
-        "INVALID_UID",
-        `${uid} exists already; release it or use another uid`,
-        {
-          status: Status.ALREADY_EXISTS,
-        },
-      );
-    }
-    if (numConn > maxConn) {
-      throw new ScistreamError(
-        "NO_RESOURCE",
-        `${numConn} channels asked for, this gateway gives a session at most ${maxConn}`,
-      );
-    }
-    if (store.size >= maxSessions) {
-      throw new ScistreamError(
-        "NO_RESOURCE",
-        `this gateway already has its ${maxSessions} sessions; try again when one is released`,
-      );
-    }
-    this.#assertFits(rate);
-    if (who) this.#assertQuota(who.id, { channels: numConn, rate });
+    this.#sessions.assertRoom(request, who);
     this.#assertAllowed(allow);
     const warnings = this.#options.warnings(uid);
     const session: Session = {
@@ -373,8 +304,8 @@ export class Gateway {
     };
     // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
     live.hello.promise.catch(() => {});
-    this.#live.set(uid.hash, live);
-    store.put(session);
+    this.#sessions.add(live);
+    this.#options.store.put(session);
     this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
     for (const warning of warnings) this.#log("warn", uid, warning);
     return live;
@@ -466,7 +397,7 @@ export class Gateway {
     } finally {
       ports.give(live.ports);
       store.delete(uid);
-      this.#live.delete(uid.hash);
+      this.#sessions.delete(uid);
     }
   }
 
@@ -478,7 +409,7 @@ export class Gateway {
     }
     session.state = to;
     session.reason = reason;
-    if (this.#live.has(session.uid.hash)) this.#options.store.put(session);
+    if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
   }
 
   #assertCan(session: Session, event: Event) {
@@ -492,41 +423,6 @@ export class Gateway {
 
   #assertOpen(): void {
     if (this.#closing) throw shuttingDown();
-  }
-
-  /** The caller's own session. */
-  #find(uid: Uid, who: Principal | undefined): Live {
-    const live = this.#live.get(uid.hash);
-    if (live && owns(live.session, who)) return live;
-    throw who ? notYours(String(uid)) : unknownUid(uid);
-  }
-
-  /** The caller's own session, or for an administrator anybody's. */
-  #findFor(which: Which, who: Principal | undefined): Live {
-    if (typeof which === "string") return this.#findNamed(which, who);
-    if (!who?.admin) return this.#find(which, who);
-    const live = this.#live.get(which.hash);
-    if (live) return live;
-    throw unknownUid(which);
-  }
-
-  /** By the public id, for callers who have proven who they are: others prove it by the uid. */
-  #findNamed(name: string, who: Principal | undefined): Live {
-    if (!who) {
-      throw new ScistreamError(
-        "AUTH_ERROR",
-        "a session is named by its uid here, because this control server does not authenticate callers",
-        { status: Status.PERMISSION_DENIED },
-      );
-    }
-    const [live, second] = [...this.#live.values()].filter(({ session }) =>
-      session.uid.session === name && (who.admin || owns(session, who))
-    );
-    if (!live) throw notYours(`session ${name}`);
-    if (!second) return live;
-    throw new ScistreamError("INVALID_UID", `several sessions are called ${name}; use the uid`, {
-      status: Status.INVALID_ARGUMENT,
-    });
   }
 
   /** What a hello is answered whose req does not come. */
@@ -557,13 +453,6 @@ export class Gateway {
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
     this.#options.log(level, `${uid}: ${message}`);
   }
-}
-
-function unknownUid(uid: Uid): ScistreamError {
-  return new ScistreamError(
-    "INVALID_UID",
-    `${uid} does not exist here; it was never requested, or it is released or expired`,
-  );
 }
 
 function shuttingDown(): ScistreamError {

@@ -10,7 +10,8 @@ import { quote, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/values.ts";
-import type { Connections, Gateway, SessionReport, Which } from "./gateway.ts";
+import type { Connections, Gateway, SessionReport } from "./gateway.ts";
+import type { Which } from "./sessions.ts";
 
 /** Addresses that one message may carry. */
 const MOST_ADDRESSES = 10_000;
