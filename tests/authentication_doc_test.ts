@@ -109,8 +109,8 @@ Deno.test("docs/authentication.md: with Globus", async () => {
   await using user = new Machine(env);
   using alice = new User(ALICE);
   alice.configure(blocks("toml")[0] ?? "");
-  Deno.copyFileSync(`${producer.path}/server.crt`, `${user.path}/producer.crt`);
-  Deno.copyFileSync(`${consumer.path}/server.crt`, `${user.path}/consumer.crt`);
+  Deno.copyFileSync(`${producer.path}/server.crt`, `${alice.configFolder}/producer.crt`);
+  Deno.copyFileSync(`${consumer.path}/server.crt`, `${alice.configFolder}/consumer.crt`);
   const lines = (blocks("sh user")[0] ?? "").replace("5001", port).trim().split("\n");
   // The stream is looked at while it is there.
   const connected = lines.findIndex((line) => line.startsWith("s2uc connect")) + 1;
@@ -139,7 +139,7 @@ async function hello(alice: User, user: Machine): Promise<void> {
       { cwd: user.path, env: { ...user.env, ...alice.env } },
     );
     const [, session = "", token = ""] = await request.line(/\n(\S+) \S+ (\S+) PROD\n/);
-    Deno.copyFileSync(`${user.path}/producer.crt`, `${user.path}/server.crt`);
+    Deno.copyFileSync(`${alice.configFolder}/producer.crt`, `${user.path}/server.crt`);
     const ended = assertOk(await user.run(line, { SESSION: session, TOKEN: token }));
     assertEquals(ended.out, "Sending Prod listeners...\n");
     assertOk(await request.ended);
@@ -157,7 +157,7 @@ async function ownProvider(oauth: OAuthServer, head: string): Promise<void> {
   await using user = new Machine({});
   using alice = new User(ALICE);
   alice.configure(blocks("toml", moved)[1] ?? "");
-  Deno.copyFileSync(`${gateway.path}/server.crt`, `${user.path}/producer.crt`);
+  Deno.copyFileSync(`${gateway.path}/server.crt`, `${alice.configFolder}/producer.crt`);
   const said = await work(alice, user, blocks("sh user", moved)[1] ?? "", ({ url }) => url);
   assertMatch(
     said["s2uc check-auth"] ?? "",

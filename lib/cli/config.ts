@@ -73,7 +73,7 @@ export function readConfig(
       continue;
     }
     if (key === "servers" && "serverCert" in everyFlag) {
-      servers = readServers(value, wrong);
+      servers = readServers(value, name, wrong);
       continue;
     }
     const flags = shape[key];

@@ -33,15 +33,20 @@ const KEYS: Record<string, keyof Server> = {
   "resource": "resource",
 };
 
+const PATHS: readonly (keyof Server)[] = ["serverCert", "issuerCa"];
+
 /**
- * Reads the table `[servers]`.
+ * Reads the table `[servers]`. Files in it are looked for beside the configuration file.
+ * @param file the configuration file's path
  * @param wrong makes the error for a key of a table, with its line
  */
 export function readServers(
   table: Record<string, unknown>,
+  file: string,
   wrong: (key: string, table: string, why: string) => Error,
 ): Servers {
   const servers = new Map<string, Server>();
+  const folder = file.slice(0, file.lastIndexOf("/") + 1);
   for (const [address, entries] of Object.entries(table)) {
     const name = `servers."${address}"`;
     let key: string;
@@ -66,7 +71,8 @@ export function readServers(
       if (typeof value !== "string" || value === "") {
         throw wrong(written, name, `${written} is not a text`);
       }
-      server[field] = value;
+      const beside = PATHS.includes(field) && !value.startsWith("/");
+      server[field] = beside ? `${folder}${value}` : value;
     }
     servers.set(key, server);
   }

@@ -30,9 +30,14 @@ export class User implements Disposable {
     return this.#folder.path;
   }
 
+  /** Where the user's configuration is. */
+  get configFolder(): string {
+    return `${this.env.XDG_CONFIG_HOME}/scistream`;
+  }
+
   /** Writes `s2uc.toml` where it is looked for. */
   configure(toml: string): void {
-    const folder = `${this.env.XDG_CONFIG_HOME}/scistream`;
+    const folder = this.configFolder;
     Deno.mkdirSync(folder, { recursive: true });
     for (const group of ["s2uc", "appctrl"]) {
       Deno.writeTextFileSync(`${folder}/${group}.toml`, toml);
