@@ -126,7 +126,7 @@ Deno.test("docs/authentication.md: with Globus", async () => {
 
   await hello(alice, user);
   const after = await work(alice, user, lines.slice(connected).join("\n"), codeOf);
-  assertEquals(after["s2uc list"]?.match(/streaming/g)?.length, 4);
+  assertEquals(after["s2uc list"]?.match(/ streaming .* alice@uchicago\.edu$/gm)?.length, 4);
   assertEquals(await echoes(listener), false);
   assertEquals(alice.saved(), {});
 });

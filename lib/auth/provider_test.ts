@@ -90,6 +90,45 @@ Deno.test("secrets go to https, and to this machine; to nobody else", () => {
   ) assertThrows(() => new Provider({ issuer }), ScistreamError, JSON.stringify(issuer));
 });
 
+/** A certificate authority, and a server's certificate of it. */
+async function authority() {
+  const folder = await Deno.makeTempDir({ prefix: "scistream-ca-" });
+  const made = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+  const script = `openssl req -x509 ${made} -keyout ca.key -out ca.crt -subj /CN=lab -days 1
+openssl req ${made} -keyout key -out csr -subj /CN=idp
+echo subjectAltName=IP:127.0.0.1 > ext
+openssl x509 -req -in csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 1 -extfile ext -out crt`;
+  try {
+    const { success } = await new Deno.Command("sh", {
+      args: ["-ec", script],
+      cwd: folder,
+      stderr: "null",
+    }).output();
+    assertEquals(success, true);
+    const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);
+    return { ca: read("ca.crt"), cert: read("crt"), key: read("key") };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a laboratory's own authority is trusted where it is named, and nowhere else", async () => {
+  const { ca, cert, key } = await authority();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, cert, key, onListen() {} },
+    (): Response => Response.json({ issuer }),
+  );
+  const issuer = `https://127.0.0.1:${(server.addr as Deno.NetAddr).port}`;
+  {
+    using provider = new Provider({ issuer, ca });
+    assertEquals((await provider.metadata()).issuer, issuer);
+    using other = new Provider({ issuer });
+    const error = await assertRejects(() => other.metadata());
+    assertEquals(whatProviderDid(error), "its certificate is not trusted");
+  }
+  await server.shutdown();
+});
+
 Deno.test("Globus takes id and secret as they are; RFC 6749 has them form-encoded", async () => {
   const basic = async (provider: Provider) => {
     using _ = provider;

@@ -33,6 +33,7 @@ export function statusLines(status: SessionStatus, nowMs: number): string[] {
       ? `, rate ${status.rate} kB/s ${status.rate_enforced ? "enforced" : "asked for"}`
       : ""),
   ];
+  if (status.owner) lines.push(`  of ${status.owner}`);
   for (const warning of status.warnings) lines.push(`  warning: ${warning}`);
   if (status.reason) lines.push(`  reason: ${status.reason}`);
   for (const channel of status.channels) lines.push(...channelLines(channel, nowMs));
@@ -67,6 +68,8 @@ function flow(bytes: number, speed: number): string {
 /** All sessions of a server, a line each, under a head. */
 export function listLines(sessions: readonly SessionStatus[], nowMs: number): string[] {
   if (sessions.length === 0) return ["no sessions"];
+  // Where callers are not known, nobody owns anything.
+  const owned = sessions.some(({ owner }) => owner !== "");
   const rows = sessions.map((each) => {
     const uncounted = each.channels.some((channel) => channel.uncounted);
     const sum = (
@@ -83,10 +86,22 @@ export function listLines(sessions: readonly SessionStatus[], nowMs: number): st
       sum("connections_open"),
       sum("bytes_to_target", humanBytes),
       sum("bytes_from_target", humanBytes),
+      ...owned ? [each.owner] : [],
     ];
   });
   return table([
-    ["SESSION", "ROLE", "STATE", "TYPE", "AGE", "CHANNELS", "OPEN", "TO TARGET", "BACK"],
+    [
+      "SESSION",
+      "ROLE",
+      "STATE",
+      "TYPE",
+      "AGE",
+      "CHANNELS",
+      "OPEN",
+      "TO TARGET",
+      "BACK",
+      ...owned ? ["OWNER"] : [],
+    ],
     ...rows,
   ]);
 }
