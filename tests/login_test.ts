@@ -33,6 +33,20 @@ const isRefused = (gateway: Gateway, token: string | undefined) =>
 const entry = (gateway: Gateway, scope: string, more = "") =>
   `[servers."${gateway.address}"]\nscope = "${scope}"\nserver-cert = "${gateway.cert}"\n${more}\n`;
 
+/** A user who is logged in for one control server. */
+async function loggedIn() {
+  const stack = new AsyncDisposableStack();
+  const oauth = stack.use(await globus());
+  const folder = stack.use(tempFolder());
+  const alice = stack.use(new User(ALICE));
+  const gateway = stack.use(
+    await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path)),
+  );
+  alice.configure(entry(gateway, GATEWAY.id));
+  assertOk(await alice.login([`--globus-url=${oauth.url}`], codeOf));
+  return { oauth, alice, gateway, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
 Deno.test("Globus: login with the pasted code, stream, refresh in mid-session, logout, refused", async (t) => {
   await using oauth = await globus({ accessTokenSeconds: 8 });
   using folder = tempFolder();
@@ -113,6 +127,16 @@ Deno.test("Globus: login with the pasted code, stream, refresh in mid-session, l
       assertMatch(assertOk(ended).out, /streaming/);
     }
     assertEquals(refreshes(oauth) - before, 1);
+  });
+  await t.step("a request that waits for longer than its token lives", async () => {
+    const request = alice.start(["s2uc", "prod-req", "--s2cs", prod.address]);
+    const [, waiting = "", token = ""] = await request.line(/\n(\S+) \S+ (\S+) PROD\n/);
+    await eventually("the token expires", () => isRefused(prod, token));
+    const own = await oauth.token({ user: ALICE, server: GATEWAY.id });
+    const app = { role: "PROD", prod_listeners: [String(echo.endpoint)] };
+    await call(prod, own, "hello", { uid: waiting, ...app });
+    assertOk(await request.ended);
+    assertOk(await alice.run("s2uc", "release", waiting, "--s2cs", prod.address));
   });
   await t.step("release and logout; the same call is refused afterwards", async () => {
     await roundTrip("last");
@@ -242,18 +266,30 @@ Deno.test("any provider: login with the loopback page in a real browser, several
   });
 });
 
+/** Flags of `s2uc login` at a provider that is not Globus. */
+const loginFlags = (oauth: OAuthServer) => [
+  "--scope=scistream",
+  `--issuer=${oauth.url}`,
+  `--client-id=${oauth.nativeClientId}`,
+];
+
 Deno.test("without a browser here: the address that it ends at is pasted as a whole", async (t) => {
   await using oauth = await plain();
   using alice = new User(ALICE);
-  const flags = [
-    "--scope=scistream",
+  using folder = tempFolder();
+  const resource = `https://${GATEWAY.id}.example`;
+  const flags = [...loginFlags(oauth), `--resource=${resource}`];
+  const [, ...client] = globusFlags(oauth, folder.path);
+  await using gateway = await Gateway.start(
+    "--type=Mock",
     `--issuer=${oauth.url}`,
-    `--client-id=${oauth.nativeClientId}`,
-    `--resource=https://${GATEWAY.id}.example`,
-  ];
+    `--audience=${resource}`,
+    ...client,
+  );
   await t.step("as it is", async () => {
     const ended = assertOk(await alice.login(flags, ({ url }) => url));
     assertMatch(ended.out, new RegExp(`logged in as ${ALICE} for scistream`));
+    assertOk(await alice.run("s2uc", "list", ...gateway.flags, "--scope=scistream"));
   });
   const failing: Record<string, [copy: (url: string) => string, what: RegExp]> = {
     "with another state": [
@@ -291,11 +327,7 @@ Deno.test("without a browser here: the address that it ends at is pasted as a wh
 Deno.test("an answer that is not to this login's nonce and challenge is refused", async (t) => {
   await using oauth = await plain();
   using alice = new User(ALICE);
-  const flags = [
-    "--scope=scistream",
-    `--issuer=${oauth.url}`,
-    `--client-id=${oauth.nativeClientId}`,
-  ];
+  const flags = loginFlags(oauth);
   for (
     const [parameter, what] of [["nonce", /"nonce"/], [
       "code_challenge",
@@ -330,12 +362,8 @@ Deno.test("logout when the provider cannot be reached: removed here, said, and e
 });
 
 Deno.test("a token store that others can read, or that is damaged, is refused before anything is sent", async () => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  using alice = new User(ALICE);
-  await using gateway = await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path));
-  alice.configure(entry(gateway, GATEWAY.id));
-  assertOk(await alice.login([`--globus-url=${oauth.url}`], codeOf));
+  await using user = await loggedIn();
+  const { alice, gateway, oauth } = user;
   const list = () => alice.run("s2uc", "list", "--s2cs", gateway.address);
   assertOk(await list());
   Deno.chmodSync(alice.tokens, 0o644);
@@ -353,12 +381,8 @@ Deno.test("a token store that others can read, or that is damaged, is refused be
 });
 
 Deno.test("a token goes to the server that it is for, encrypted, or nowhere", async () => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  using alice = new User(ALICE);
-  await using gateway = await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path));
-  alice.configure(entry(gateway, GATEWAY.id));
-  assertOk(await alice.login([`--globus-url=${oauth.url}`], codeOf));
+  await using user = await loggedIn();
+  const { alice, gateway } = user;
   await using open = await Gateway.start("--type=Mock");
   await using unencrypted = await Gateway.start("--type=Mock", "--ssl=False");
   const token = alice.saved()[scopeOf(GATEWAY)]?.accessToken as string;
@@ -379,12 +403,8 @@ Deno.test("a token goes to the server that it is for, encrypted, or nowhere", as
 });
 
 Deno.test("prod-req prints the token, and appctrl takes it as argument, from stdin or the environment", async (t) => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  using alice = new User(ALICE);
-  await using gateway = await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path));
-  alice.configure(entry(gateway, GATEWAY.id));
-  assertOk(await alice.login([`--globus-url=${oauth.url}`], codeOf));
+  await using user = await loggedIn();
+  const { alice, gateway } = user;
   using app = new User("application");
   app.configure(`[servers."${gateway.address}"]\nserver-cert = "${gateway.cert}"\n`);
   const way = async (argument: (token: string) => string, stdin: boolean, env: boolean) => {

@@ -31,7 +31,7 @@ give its id and secret here and to s2cs.`,
     const { options } = line;
     warnOfShownSecret(line, io);
     const { clientId, suffix } = options;
-    const secret = await readSecret(options);
+    const secret = await readSecret(options, (sentence) => io.err(`WARNING: ${sentence}`));
     if (!clientId || !secret) {
       throw new UsageError(
         "--client-id and --client-secret-file are needed: whose scope is to be made?",

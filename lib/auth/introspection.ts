@@ -7,7 +7,7 @@ import { ScistreamError } from "../protocol/errors.ts";
 import type { Secret } from "../protocol/secret.ts";
 import { whatProviderDid } from "./http.ts";
 import { clientSecret, type Provider } from "./provider.ts";
-import { type Expected, judge, type Verdict, type Verifier } from "./verifier.ts";
+import { type Expected, judge, ProvidersVerifier, type Verdict } from "./verifier.ts";
 
 /** A control server's own client at the provider. */
 export interface ServerClient {
@@ -16,36 +16,24 @@ export interface ServerClient {
 }
 
 /** Introspects with the control server's own client. */
-export class Introspection implements Verifier {
-  readonly #provider: Provider;
+export class Introspection extends ProvidersVerifier {
   readonly #client: ServerClient;
-  readonly #expected: Expected;
 
   constructor(provider: Provider, client: ServerClient, expected: Expected) {
-    this.#provider = provider;
+    super(provider, expected);
     this.#client = client;
-    this.#expected = expected;
   }
 
-  get provider(): string {
-    return this.#provider.name;
-  }
-
-  get issuer(): string {
-    return this.#provider.issuer;
-  }
-
-  async verify(token: string): Promise<Verdict> {
-    const { http } = this.#provider;
-    const metadata = await this.#provider.metadata();
+  override async verify(token: string): Promise<Verdict> {
+    const metadata = await this.at.metadata();
     const { id, secret } = this.#client;
     const client: oauth.Client = { client_id: id };
     const response = await oauth.introspectionRequest(
       metadata,
       client,
-      clientSecret(this.#provider, metadata, secret.reveal()),
+      clientSecret(this.at, metadata, secret.reveal()),
       token,
-      http.options,
+      this.at.http.options,
     );
     if (response.status === 401) {
       throw new ScistreamError(
@@ -55,7 +43,7 @@ export class Introspection implements Verifier {
     }
     const answer = await oauth.processIntrospectionResponse(metadata, client, response);
     if (!answer.active) return { refused: "the provider says that it is not active" };
-    return judge(answer, this.issuer, this.#expected);
+    return judge(answer, this.issuer, this.expected);
   }
 
   /**
@@ -70,9 +58,5 @@ export class Introspection implements Verifier {
       if (!(error instanceof ScistreamError)) return whatProviderDid(error);
       throw new ScistreamError("BAD_FORMAT", `${this.provider}: ${error.message}`);
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#provider[Symbol.dispose]();
   }
 }

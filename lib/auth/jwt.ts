@@ -4,8 +4,13 @@
  */
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
 import { PROVIDER_MS } from "./http.ts";
-import type { Provider } from "./provider.ts";
-import { CLOCK_SECONDS, type Expected, judge, type Verdict, type Verifier } from "./verifier.ts";
+import {
+  CLOCK_SECONDS,
+  type Expected,
+  judge,
+  ProvidersVerifier,
+  type Verdict,
+} from "./verifier.ts";
 
 /** Never the symmetric ones: whoever can check those can make them. */
 const ALGORITHMS = [
@@ -36,37 +41,22 @@ const TOKENS_FAULT = [
 ];
 
 /** Verifies locally; the keys are fetched once, and again when a token names one that is new. */
-export class JwtVerification implements Verifier {
-  readonly #provider: Provider;
-  readonly #expected: Required<Expected>;
+export class JwtVerification extends ProvidersVerifier<Required<Expected>> {
   #keys?: JWTVerifyGetKey;
 
-  constructor(provider: Provider, expected: Required<Expected>) {
-    this.#provider = provider;
-    this.#expected = expected;
-  }
-
-  get provider(): string {
-    return this.#provider.name;
-  }
-
-  get issuer(): string {
-    return this.#provider.issuer;
-  }
-
-  async verify(token: string): Promise<Verdict> {
+  override async verify(token: string): Promise<Verdict> {
     const keys = await this.#keySet();
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer: this.issuer,
-        audience: this.#expected.audience,
+        audience: this.expected.audience,
         algorithms: ALGORITHMS,
         // An ID token is not an access token, and says the same of itself but for this.
         typ: "at+jwt",
         requiredClaims: ["sub", "exp", "iat"],
         clockTolerance: CLOCK_SECONDS,
       });
-      return judge(payload, this.issuer, this.#expected);
+      return judge(payload, this.issuer, this.expected);
     } catch (error) {
       if (!TOKENS_FAULT.some((kind) => error instanceof kind)) throw error;
       return { refused: (error as Error).message };
@@ -75,15 +65,11 @@ export class JwtVerification implements Verifier {
 
   async #keySet(): Promise<JWTVerifyGetKey> {
     if (this.#keys) return this.#keys;
-    const { jwks_uri } = await this.#provider.metadata();
+    const { jwks_uri } = await this.at.metadata();
     if (jwks_uri === undefined) throw new Error("its discovery document names no jwks_uri");
     return this.#keys = createRemoteJWKSet(new URL(jwks_uri), {
       timeoutDuration: PROVIDER_MS,
-      [customFetch]: this.#provider.http.fetch,
+      [customFetch]: this.at.http.fetch,
     });
-  }
-
-  [Symbol.dispose](): void {
-    this.#provider[Symbol.dispose]();
   }
 }

@@ -1,4 +1,5 @@
 import type { Claims } from "./identity.ts";
+import type { Provider } from "./provider.ts";
 
 /** What a token must be to count here. */
 export interface Expected {
@@ -13,7 +14,7 @@ export type Verdict =
   | { readonly claims: Claims; readonly expiresMs: number }
   | { readonly refused: string };
 
-/** Finds out what a token is worth. */
+/** Finds out what tokens are worth. */
 export interface Verifier extends Disposable {
   /** The provider's name, for people. */
   readonly provider: string;
@@ -24,6 +25,25 @@ export interface Verifier extends Disposable {
    * @throws {Error} when it cannot be found out: the provider is not reached or answers nonsense
    */
   verify(token: string): Promise<Verdict>;
+}
+
+/** One that belongs to a provider, and closes the connections to it. */
+export abstract class ProvidersVerifier<E extends Expected = Expected> implements Verifier {
+  constructor(protected readonly at: Provider, protected readonly expected: E) {}
+
+  get provider(): string {
+    return this.at.name;
+  }
+
+  get issuer(): string {
+    return this.at.issuer;
+  }
+
+  abstract verify(token: string): Promise<Verdict>;
+
+  [Symbol.dispose](): void {
+    this.at[Symbol.dispose]();
+  }
 }
 
 /** A token without an end is asked about again soon all the same. */

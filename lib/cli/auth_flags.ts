@@ -66,9 +66,10 @@ export function warnOfShownSecret(
   );
 }
 
-/** The secret, wherever it was given. */
+/** The secret, wherever it was given. Warns of a file that others can read. */
 export async function readSecret(
   options: { clientSecret?: Secret; clientSecretFile?: string },
+  warn: (sentence: string) => void,
 ): Promise<Secret | undefined> {
   const { clientSecret, clientSecretFile } = options;
   if (clientSecretFile === undefined) return clientSecret;
@@ -79,6 +80,10 @@ export async function readSecret(
   }
   const secret = (await readFile(clientSecretFile, "client secret")).trim();
   if (secret === "") throw new UsageError(`the client secret ${clientSecretFile} is empty`);
+  const mode = (await Deno.stat(clientSecretFile)).mode ?? 0;
+  if ((mode & 0o077) !== 0) {
+    warn(`${clientSecretFile} can be read by other users of this machine; chmod 600 it`);
+  }
   return new Secret(secret);
 }
 
@@ -218,7 +223,7 @@ export async function openAccess(options: AccessOptions, log: Log) {
     ...options,
     ...await readProvider(options),
     clientId,
-    clientSecret: await readSecret(options),
+    clientSecret: await readSecret(options, (sentence) => log("warn", sentence)),
     cacheMs: options.tokenCache,
     allow: users,
     admins: admin,
