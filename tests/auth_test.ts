@@ -80,6 +80,12 @@ Deno.test("a token that does not count is refused, with at most one question to 
       assertEquals(await wrong(), 0);
     });
   }
+  await t.step("one that is not active, whatever else the provider says of it", async () => {
+    const token = await mint();
+    oauth.intercept = () => json(`{"active":false,"sub":"1","scope":"${scopeOf(GATEWAY)}"}`);
+    assertEquals(await refusal(call(gateway, token, "list")), INVALID);
+    oauth.intercept = undefined;
+  });
   await assertStreams(gateway, owner, uid);
   assertEquals((await call(gateway, owner, "list")).sessions.length, 1);
   // A good one is asked about once as well, and not again for some time.

@@ -49,7 +49,6 @@ export class JwtVerification extends ProvidersVerifier<Required<Expected>> {
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer: this.issuer,
-        audience: this.expected.audience,
         algorithms: ALGORITHMS,
         // An ID token is not an access token, and says the same of itself but for this.
         typ: "at+jwt",

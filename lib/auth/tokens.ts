@@ -23,20 +23,25 @@ export interface Wanted {
   resource?: string;
 }
 
-/**
- * Finds a login.
- * @throws {ScistreamError} AUTH_ERROR when several fit
- */
-export function findLogin(logins: readonly Login[], wanted: Wanted): Login | undefined {
-  const fitting = logins.filter((login) =>
+/** The logins that are meant. */
+export function findLogins(logins: readonly Login[], wanted: Wanted): Login[] {
+  return logins.filter((login) =>
     login.scope === scopeOf(login.globus, wanted.scope) &&
     (wanted.issuer === undefined || (!login.globus && login.issuer === wanted.issuer)) &&
     (wanted.resource === undefined || login.resource === wanted.resource)
   );
-  if (fitting.length < 2) return fitting[0];
+}
+
+/**
+ * The one login that is meant.
+ * @throws {ScistreamError} BAD_FORMAT when several fit
+ */
+export function findLogin(logins: readonly Login[], wanted: Wanted): Login | undefined {
+  const [login, second] = findLogins(logins, wanted);
+  if (!second) return login;
   throw new ScistreamError(
     "BAD_FORMAT",
-    `you are logged in for ${wanted.scope} ${fitting.length} times; say in s2uc.toml which issuer or resource the control server has`,
+    `you are logged in for ${wanted.scope} in several ways; name the control server's issuer and resource under [servers] in s2uc.toml`,
   );
 }
 
@@ -65,15 +70,22 @@ export async function freshToken(store: TokenStore, login: Login): Promise<Secre
     if (!found) throw gone(login);
     current = found;
     if (!isStale(found)) return undefined;
-    current = await refresh(found);
+    const renewed = await refresh(found);
+    if (!renewed) return undefined;
+    current = renewed;
     return logins.map((each) => each === found ? current : each);
   });
   return current.accessToken;
 }
 
-async function refresh(login: Login): Promise<Login> {
-  const { refreshToken, resource } = login;
-  if (!refreshToken) throw gone(login);
+/** Undefined if the provider could not be asked and the token is still good: then it goes on. */
+async function refresh(login: Login): Promise<Login | undefined> {
+  const { refreshToken, resource, expiresMs } = login;
+  const isGood = () => Date.now() < expiresMs;
+  if (!refreshToken) {
+    if (isGood()) return undefined;
+    throw gone(login);
+  }
   using provider = providerOf(login);
   const client: oauth.Client = { client_id: login.clientId };
   try {
@@ -93,6 +105,7 @@ async function refresh(login: Login): Promise<Login> {
     return { ...login, ...granted(tokens) };
   } catch (error) {
     if (error instanceof oauth.ResponseBodyError) throw gone(login);
+    if (isGood()) return undefined;
     throw provider.failed("refreshing your token", error);
   }
 }

@@ -31,7 +31,7 @@ export async function savedToken(
 ): Promise<(() => Promise<string>) | undefined> {
   const own = io.env(VARIABLE);
   const server = servers.get(String(address));
-  const asked = said.has("scope") ? { scope: options.scope } : server ?? { scope: options.scope };
+  const asked = said.has("scope") || !server?.scope ? { scope: options.scope } : server;
   const { scope } = asked;
   if (!own && !scope) return undefined;
   if (!options.ssl) {

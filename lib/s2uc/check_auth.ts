@@ -2,7 +2,7 @@
  * What a user is logged in for, and what control servers say to it.
  * @module
  */
-import { findLogin, freshToken } from "../auth/tokens.ts";
+import { findLogins, freshToken, isSame } from "../auth/tokens.ts";
 import type { Login } from "../auth/token_store.ts";
 import type { Io } from "../cli/command.ts";
 import { parseAddress, type Reach, withClient } from "../cli/connection.ts";
@@ -51,16 +51,19 @@ export async function checkAuth(options: CheckOptions, line: Reach, io: Io): Pro
     ? undefined
     : servers.map(([, { scope }]) => scope).filter((scope) => scope !== undefined);
   const meant = scopes
-    ? scopes.map((scope) => findLogin(logins, { scope }) ?? notLoggedIn(scope))
+    ? scopes.flatMap((scope) => {
+      const found = findLogins(logins, { scope });
+      return found.length > 0 ? found : notLoggedIn(scope);
+    })
     : logins;
   if (meant.length === 0) notLoggedIn("anything");
   return await Promise.all([...new Set(meant)].map(async (login) => {
     const theirs = servers.filter(([, { scope, issuer, resource }]) =>
-      scope !== undefined && findLogin([login], { scope, issuer, resource })
+      scope !== undefined && findLogins([login], { scope, issuer, resource }).length > 0
     );
     const token = await freshToken(store, login);
     const says = theirs.map(([address]) => ask(address, line, io, token));
-    const current = findLogin(await store.read(), login) ?? login;
+    const current = (await store.read()).find((each) => isSame(each, login)) ?? login;
     return {
       scope: login.scope,
       issuer: login.issuer,

@@ -6,7 +6,7 @@ import { Authorization } from "../auth/login.ts";
 import { listenForBrowser } from "../auth/loopback.ts";
 import { GLOBUS_NATIVE_CLIENT, Provider, scopeOf } from "../auth/provider.ts";
 import type { Login } from "../auth/token_store.ts";
-import { findLogin, isSame, revoke } from "../auth/tokens.ts";
+import { findLogins, isSame, revoke } from "../auth/tokens.ts";
 import { openBrowser } from "../cli/browser.ts";
 import type { Io } from "../cli/command.ts";
 import { UsageError } from "../cli/flags.ts";
@@ -140,10 +140,10 @@ export async function logOut(scopes: readonly string[], io: Io): Promise<boolean
   const store = await openTokens(io);
   let revoked = true;
   await store.change(async (all) => {
-    const leaving = scopes.length === 0 ? all : scopes.map((scope) => {
-      const login = findLogin(all, { scope });
-      if (!login) throw new UsageError(`you are not logged in for ${scope}`);
-      return login;
+    const leaving = scopes.length === 0 ? all : scopes.flatMap((scope) => {
+      const logins = findLogins(all, { scope });
+      if (logins.length === 0) throw new UsageError(`you are not logged in for ${scope}`);
+      return logins;
     });
     await Promise.all(leaving.map(async (login) => {
       try {
