@@ -290,7 +290,7 @@ async function hashed(payload: Record<string, unknown>): Promise<string> {
 Deno.test("what the provider refuses when the server starts is said at once", async () => {
   await using oauth = await globus();
   using folder = tempFolder();
-  const flags = globusFlags(oauth, folder.path, { ...GATEWAY, secret: "wrong" });
+  const flags = [`--globus-url=${oauth.url}`, `--client-id=${GATEWAY.id}`, "--client-secret=wrong"];
   const { makeCertificate } = await import("../lib/certificate.ts");
   const { cert, key } = await makeCertificate({ ips: ["127.0.0.1"], names: [], days: 1 });
   Deno.writeTextFileSync(`${folder.path}/server.crt`, cert);
@@ -306,6 +306,7 @@ Deno.test("what the provider refuses when the server starts is said at once", as
     refused.err,
     /error: \[BAD_FORMAT\] Globus Auth: it refuses this control server's client id and secret/,
   );
+  assertMatch(refused.err, /^WARNING: the client secret can be seen in the list of processes/);
   assertEquals(refused.err.includes("wrong"), false);
 });
 

@@ -240,18 +240,16 @@ Deno.test("--allow: by name, subject, domain and Globus group; networks beside t
 
 Deno.test("tokens and the client's secret are in no log, no list of processes and no child's environment", async () => {
   await using oauth = await globus();
-  await using gateway = await Gateway.start(
+  // In its environment, where children would find it if they were given that.
+  Deno.env.set("SCISTREAM_CLIENT_SECRET", GATEWAY.secret);
+  const starting = Gateway.start(
     "--wan=plain",
     "--verbose",
     "--allow=domain:anl.gov",
     `--globus-url=${oauth.url}`,
     `--client-id=${GATEWAY.id}`,
-    `--client-secret=${GATEWAY.secret}`,
   );
-  await gateway.process.line(
-    /WARNING: the client secret can be seen in the list of processes/,
-    "err",
-  );
+  await using gateway = await starting.finally(() => Deno.env.delete("SCISTREAM_CLIENT_SECRET"));
   await using echo = new EchoServer();
   const [alice, stranger] = [
     await mint(oauth, "alice@anl.gov"),
@@ -262,7 +260,8 @@ Deno.test("tokens and the client's secret are in no log, no list of processes an
   oauth.intercept = () => ({ status: 500 });
   const unknown = "AgpqQoBo1VvvYkz8yYxyQgkgrW7nobYmG6dno8q8rgKG9";
   await refusal(call(gateway, unknown, "list"));
-  const texts = [gateway.process.out, gateway.process.err];
+  const { child: { pid: s2cs }, out, err } = gateway.process;
+  const texts = [out, err, Deno.readTextFileSync(`/proc/${s2cs}/cmdline`)];
   const pids = gateway.dataServers();
   assert(pids.length > 0);
   for (const pid of pids) {

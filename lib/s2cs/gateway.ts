@@ -12,7 +12,9 @@ import {
   type ChannelStatus,
   type DataServer,
   idleChannel,
+  type Opening,
   PortsInUse,
+  type Resumed,
 } from "../s2ds/data_server.ts";
 import { EarlyHellos } from "./early_hellos.ts";
 import { notYours, owns } from "./owner.ts";
@@ -177,11 +179,19 @@ export class Gateway {
       throw new ScistreamError("BAD_FORMAT", "remote_listeners is empty; name at least one target");
     }
     const perChannel = session.listeners.map((_, i) => targets[i % targets.length] as Endpoint);
-    await this.#options.dataServer.target(session.uid.hash, perChannel);
-    this.#step(live, "update");
-    clearTimeout(live.expiry);
+    const before = session.targets;
+    // Written before it is done: whoever takes over in the middle does it again.
     session.targets = perChannel;
     this.#options.store.put(session);
+    try {
+      await this.#options.dataServer.target(session.uid.hash, perChannel);
+    } catch (error) {
+      session.targets = before;
+      this.#options.store.put(session);
+      throw error;
+    }
+    this.#step(live, "update");
+    clearTimeout(live.expiry);
     return { listeners: session.listeners, prodListeners: perChannel };
   }
 
@@ -259,10 +269,17 @@ export class Gateway {
   async #setRate({ session }: Live, rate: Rate): Promise<void> {
     const { ratePolicy, dataServer, store } = this.#options;
     this.#sessions.assertRate(session, rate);
-    if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
-    this.#log("info", session.uid, `rate ${session.rate} → ${rate} kB/s`);
+    const before = session.rate;
     session.rate = rate;
     store.put(session);
+    try {
+      if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
+    } catch (error) {
+      session.rate = before;
+      store.put(session);
+      throw error;
+    }
+    this.#log("info", session.uid, `rate ${before} → ${rate} kB/s`);
   }
 
   /** What the session allows must be within what the gateway allows: both are asked. */
@@ -313,20 +330,14 @@ export class Gateway {
 
   /** Finds ports that nobody uses and has the data server listen on them. */
   async #listen(live: Live, numConn: number): Promise<void> {
-    const { ports, dataServer, hosts, store, ratePolicy, allow } = this.#options;
+    const { ports, dataServer, hosts, store } = this.#options;
     const { session } = live;
-    const { told, bound } = hosts(session.role);
+    const { told } = hosts(session.role);
     const strangers = new Set<number>();
     for (;;) {
       live.ports = ports.take(numConn, strangers);
       try {
-        await dataServer.open({
-          uid: session.uid,
-          role: session.role,
-          listeners: live.ports.map((port) => new Endpoint(bound, port)),
-          allow: [allow, session.allow].filter((each) => each !== undefined),
-          limit: ratePolicy === "enforce" ? session.rate : 0,
-        });
+        await dataServer.open(this.#opening(session, live.ports));
         break;
       } catch (error) {
         ports.give(live.ports);
@@ -339,6 +350,57 @@ export class Gateway {
     }
     session.listeners = live.ports.map((port) => new Endpoint(told, port));
     store.put(session);
+  }
+
+  /** What the data server holds for a session with these ports. */
+  #opening({ uid, role, allow, rate }: Session, ports: readonly number[]): Opening {
+    const { bound } = this.#options.hosts(role);
+    return {
+      uid,
+      role,
+      listeners: ports.map((port) => new Endpoint(bound, port)),
+      allow: [this.#options.allow, allow].filter((each) => each !== undefined),
+      limit: this.enforcesRates ? rate : 0,
+    };
+  }
+
+  /**
+   * Takes up the sessions that an earlier control server of this gateway left. Those whose req was
+   * never answered are over, and so are those that were ending: nobody waits for them. Answers what
+   * the data server must hold; what it cannot bring back it tells as a fault.
+   */
+  restore(): Resumed[] {
+    const { store, ports } = this.#options;
+    return store.all().flatMap((session) => {
+      const { uid, listeners, targets, state } = session;
+      if (!["ready", "streaming", "failed"].includes(state) || listeners.length === 0) {
+        this.#log("info", uid, `was ${state} when the control server ended; it is over`);
+        store.delete(uid);
+        return [];
+      }
+      const hello = Promise.withResolvers<void>();
+      hello.resolve();
+      const live: Live = {
+        session,
+        channels: listeners.length,
+        hello,
+        ports: listeners.map(({ port }) => port),
+      };
+      ports.hold(live.ports);
+      this.#sessions.add(live);
+      const reason = "taken up again after the control server was restarted";
+      if (state === "failed") this.#step(live, "recover", reason);
+      else session.reason = reason;
+      store.put(session);
+      if (state === "ready") {
+        live.expiry = setTimeout(
+          () => this.#expire(live, "update"),
+          this.#options.helloTimeoutMs,
+        );
+      }
+      this.#log("info", uid, `${state}: ${reason}`);
+      return [{ opening: this.#opening(session, live.ports), targets }];
+    });
   }
 
   /** Ends a session that nobody released. */
@@ -404,12 +466,12 @@ export class Gateway {
   #step(live: Live, event: Event, reason = ""): void {
     const { session } = live;
     const to = this.#assertCan(session, event);
-    if (to !== session.state) {
-      this.#log("info", session.uid, `${session.state} → ${to}${reason && `: ${reason}`}`);
-    }
+    const from = session.state;
     session.state = to;
     session.reason = reason;
     if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
+    // Whoever reads it can rely on it, even if this process is killed now.
+    if (to !== from) this.#log("info", session.uid, `${from} → ${to}${reason && `: ${reason}`}`);
   }
 
   #assertCan(session: Session, event: Event) {

@@ -12,7 +12,9 @@ export class PortPool {
 
   /** Ports that no session holds. */
   get free(): number {
-    return this.#range.size - this.#taken.size;
+    const { first, last } = this.#range;
+    const taken = [...this.#taken].filter((port) => port >= first && port <= last);
+    return this.#range.size - taken.length;
   }
 
   /**
@@ -34,6 +36,11 @@ export class PortPool {
     }
     for (const port of ports) this.#taken.add(port);
     return ports;
+  }
+
+  /** Marks ports that a session has already; they may lie outside of a range that has changed since. */
+  hold(ports: Iterable<number>): void {
+    for (const port of ports) this.#taken.add(port);
   }
 
   give(ports: Iterable<number>): void {

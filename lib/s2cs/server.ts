@@ -8,15 +8,17 @@ import type { Log } from "../log.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
-import { serveControl } from "../protocol/server.ts";
+import { METHODS } from "../protocol/codec.ts";
+import { type Caller, type ControlHandlers, serveControl } from "../protocol/server.ts";
 import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
-import { Gateway } from "./gateway.ts";
+import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
 import type { Quotas } from "./owner.ts";
 import { controlService } from "./service.ts";
-import { MemoryStore } from "./store.ts";
+import { SqliteStore } from "./sqlite_store.ts";
+import type { SessionStore } from "./store.ts";
 
 /** Settings of a control server; times in milliseconds. */
 export interface S2csOptions extends DataServerSettings {
@@ -86,40 +88,28 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onNote: (session, note) => gateway.note(session, note),
   });
   assertAble(dataServer, options);
-  const gateway = new Gateway({
-    store: new MemoryStore(),
-    ports: new PortPool(options.portRange),
-    dataServer,
-    hosts: hosts(options),
-    helloTimeoutMs: options.helloTimeoutMs,
-    earlyTimeoutMs: options.auth
-      ? Math.min(options.helloTimeoutMs, EARLY_MS)
-      : options.helloTimeoutMs,
-    quotas: options.quotas,
-    drainTimeoutMs: options.drainTimeoutMs,
-    maxSessions: options.maxSessions,
-    maxConn: options.maxConn,
-    ratePolicy: options.ratePolicy,
-    capacity: options.capacity,
-    allow: options.allow,
-    warnings: ({ weakness }) =>
-      dataServer.abilities.protects && weakness
-        ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]
-        : [],
-    log,
-  });
-  // The port is taken before the data server is touched: who holds it owns the gateway's folder.
-  const server = await serveControl(controlService(gateway, type, options.auth), {
+  // The port is taken before the gateway's folder is touched: who holds it owns that. Calls that come
+  // meanwhile wait until what an earlier control server left has been taken up.
+  const service = Promise.withResolvers<ControlHandlers>();
+  service.promise.catch(() => {});
+  const server = await serveControl(later(service.promise), {
     address: options.address,
     tls: options.tls,
     onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
   });
   const folder = gatewayFolder(options.stateDir, server.address);
+  let store: SqliteStore | undefined;
+  let gateway: Gateway;
   try {
     await makePrivate(folder);
-    await dataServer.start({ folder, gateway: server.address });
+    store = SqliteStore.open(`${folder}/sessions.db`, (sentence) => log("error", sentence));
+    gateway = new Gateway(gatewayOptions(options, dataServer, store));
+    await dataServer.start({ folder, gateway: server.address }, gateway.restore());
+    service.resolve(controlService(gateway, type, options.auth));
   } catch (error) {
+    service.reject(error);
     server.closeNow();
+    store?.[Symbol.dispose]();
     throw error;
   }
   return { address: server.address, stop: stopper() };
@@ -133,11 +123,41 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
         await server.close();
         await dataServer.stop();
         options.auth?.[Symbol.dispose]();
+        store?.[Symbol.dispose]();
         await Deno.remove(folder, { recursive: true });
       })();
       return stopping;
     };
   }
+}
+
+function gatewayOptions(
+  options: S2csOptions,
+  dataServer: DataServer,
+  store: SessionStore,
+): GatewayOptions {
+  const { helloTimeoutMs, auth } = options;
+  return {
+    ...options,
+    store,
+    dataServer,
+    ports: new PortPool(options.portRange),
+    hosts: hosts(options),
+    earlyTimeoutMs: auth ? Math.min(helloTimeoutMs, EARLY_MS) : helloTimeoutMs,
+    warnings: ({ weakness }) =>
+      dataServer.abilities.protects && weakness
+        ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]
+        : [],
+  };
+}
+
+/** Handlers that wait for those that will do it. */
+function later(service: Promise<ControlHandlers>): ControlHandlers {
+  const handlers = METHODS.map((method) => [
+    method,
+    async (request: never, caller: Caller) => await (await service)[method](request, caller),
+  ]);
+  return Object.fromEntries(handlers);
 }
 
 /** @throws {ScistreamError} BAD_FORMAT for settings that this data server type cannot honour */

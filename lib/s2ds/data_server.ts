@@ -74,6 +74,13 @@ export interface Opening {
   limit: Rate;
 }
 
+/** A session that an earlier control server opened. */
+export interface Resumed {
+  opening: Opening;
+  /** One a channel; none if it had none yet. */
+  targets: readonly Endpoint[];
+}
+
 /** What a data server type can do beside forwarding. */
 export interface Abilities {
   /** Holds a session to its rate. */
@@ -91,8 +98,11 @@ export interface Abilities {
 export interface DataServer {
   readonly type: string;
   readonly abilities: Abilities;
-  /** Makes the data server ready for sessions. */
-  start(home: Home): Promise<void>;
+  /**
+   * Makes the data server ready for sessions. Whatever an earlier control server left is ended, but
+   * for sessions that are resumed: they are held afterwards as they were, or told as a fault.
+   */
+  start(home: Home, resumed: readonly Resumed[]): Promise<void>;
   /**
    * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits
    * or is turned away.

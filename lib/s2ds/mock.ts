@@ -4,6 +4,7 @@ import {
   type DataServer,
   idleChannel,
   type Opening,
+  type Resumed,
 } from "./data_server.ts";
 import { probePorts } from "./probe.ts";
 
@@ -13,7 +14,10 @@ export class Mock implements DataServer {
   readonly abilities: Abilities = { limit: true, allow: true, protects: false };
   readonly #sessions = new Map<string, number>();
 
-  start(): Promise<void> {
+  start(_home: unknown, resumed: readonly Resumed[]): Promise<void> {
+    for (const { opening } of resumed) {
+      this.#sessions.set(opening.uid.hash, opening.listeners.length);
+    }
     return Promise.resolve();
   }
 

@@ -13,6 +13,7 @@ import {
   type Home,
   type Opening,
   PortsInUse,
+  type Resumed,
 } from "./data_server.ts";
 import { Child } from "./forwarder/child.ts";
 import { descriptorLimit } from "./forwarder/descriptors.ts";
@@ -56,7 +57,7 @@ export class S2ds implements DataServer {
     this.#events = events;
   }
 
-  async start({ folder }: Home): Promise<void> {
+  async start({ folder }: Home, resumed: readonly Resumed[]): Promise<void> {
     const { workers, wan } = this.#settings;
     const maxFiles = await descriptorLimit();
     this.#children = Array.from(
@@ -72,7 +73,16 @@ export class S2ds implements DataServer {
     }
     await this.#endOthers(folder);
     try {
-      await Promise.all(this.#children.map((child) => child.start()));
+      const held = await Promise.all(this.#children.map((child) => child.attach()));
+      for (const { opening, targets } of resumed) {
+        const { hash } = opening.uid;
+        const children = this.#homeOf(this.#children.filter((_, i) => held[i]?.has(hash)));
+        this.#homes.set(hash, children);
+        for (const [child, open] of this.#opens(opening, children)) {
+          child.want(open, targets.map(String));
+        }
+      }
+      await Promise.all(this.#children.map((child) => child.settle()));
       // One runtime: one of them finds out for all.
       if (wan === "tls") await this.#children[0]?.test();
     } catch (error) {
@@ -90,25 +100,13 @@ export class S2ds implements DataServer {
     }
   }
 
-  async open({ uid, role, listeners, allow, limit }: Opening): Promise<void> {
-    const { wan, udp, enforce } = this.#settings;
+  async open(opening: Opening): Promise<void> {
+    const { uid, listeners } = opening;
     // Several processes may share a port, so that nothing but this tells that a stranger has it.
-    if (this.#children.length > 1) probePorts(listeners, udp);
-    // One bucket holds a session to its rate: all its connections are in one process.
-    const children = enforce ? [this.#leastLoaded()] : this.#children;
-    const open: Open = {
-      op: "open",
-      session: uid.hash,
-      listeners: listeners.map(String),
-      share: children.length > 1,
-      role,
-      secret: wan === "tls" ? channelSecret(uid.reveal()).toHex() : undefined,
-      allow: allow.map(({ texts }) => texts),
-      rate: limit * KILOBYTE,
-      udp: false,
-    };
+    if (this.#children.length > 1) probePorts(listeners, this.#settings.udp);
+    const children = this.#homeOf([]);
     const opened = await Promise.allSettled(
-      children.map((child, i) => child.open({ ...open, udp: udp && i === 0 })),
+      this.#opens(opening, children).map(([child, open]) => child.open(open)),
     );
     const failures = opened.flatMap((each) => each.status === "rejected" ? [each.reason] : []);
     if (failures.length === 0) return void this.#homes.set(uid.hash, children);
@@ -150,6 +148,29 @@ export class S2ds implements DataServer {
 
   async stop(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.stop()));
+  }
+
+  /** The children for a session; one of those that hold it already where it can be only one. */
+  #homeOf(holding: Child[]): Child[] {
+    // One bucket holds a session to its rate: all its connections are in one process.
+    return this.#settings.enforce ? [holding[0] ?? this.#leastLoaded()] : this.#children;
+  }
+
+  /** What each child is told to open. */
+  #opens({ uid, role, listeners, allow, limit }: Opening, children: Child[]): [Child, Open][] {
+    const { wan, udp } = this.#settings;
+    const open: Open = {
+      op: "open",
+      session: uid.hash,
+      listeners: listeners.map(String),
+      share: children.length > 1,
+      role,
+      secret: wan === "tls" ? channelSecret(uid.reveal()).toHex() : undefined,
+      allow: allow.map(({ texts }) => texts),
+      rate: limit * KILOBYTE,
+      udp: false,
+    };
+    return children.map((child, i) => [child, { ...open, udp: udp && i === 0 }]);
   }
 
   #all<T>(session: string, ask: (child: Child) => Promise<T>): Promise<T[]> {

@@ -35,6 +35,7 @@ export class Child {
   readonly #events: DataServerEvents;
   readonly #wanted = new Map<string, Wanted>();
   #link = Promise.withResolvers<Link>();
+  #attached?: Link;
   #child?: Deno.ChildProcess;
   readonly #stopping = new AbortController();
 
@@ -48,9 +49,20 @@ export class Child {
     return this.#wanted.size;
   }
 
-  async start(): Promise<void> {
-    const link = await this.#connectOrSpawn();
-    // First, so that no session can be opened between the two and be taken for a leftover.
+  /** Finds it, or starts it; answers the sessions that an earlier control server left there. */
+  async attach(): Promise<ReadonlySet<string>> {
+    this.#attached = await this.#connectOrSpawn();
+    return await heldBy(this.#attached);
+  }
+
+  /** From `settle` on it holds this. */
+  want(open: Open, targets: string[]): void {
+    this.#wanted.set(open.session, { open, targets: targets.length > 0 ? targets : undefined });
+  }
+
+  /** Makes it hold what is wanted, and nothing else; before that nothing can be opened. */
+  async settle(): Promise<void> {
+    const link = this.#attached ?? await this.#connectOrSpawn();
     await this.#reconcile(link);
     this.#up(link);
   }
@@ -222,8 +234,7 @@ export class Child {
 
   /** Makes the child hold what is wanted, and nothing else. */
   async #reconcile(link: Link): Promise<void> {
-    const reply = await link.ask({ op: "sessions" });
-    const held = new Set("sessions" in reply ? reply.sessions : []);
+    const held = await heldBy(link);
     for (const session of held) {
       if (!this.#wanted.has(session)) await link.ask({ op: "close", session, drainMs: 0 });
     }
@@ -237,6 +248,11 @@ export class Child {
       }
     }));
   }
+}
+
+async function heldBy(link: Link): Promise<Set<string>> {
+  const reply = await link.ask({ op: "sessions" });
+  return new Set("sessions" in reply ? reply.sessions : []);
 }
 
 /** The first line of a child's output; what comes later is thrown away. */

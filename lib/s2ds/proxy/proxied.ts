@@ -12,6 +12,7 @@ import {
   type Home,
   idleChannel,
   type Opening,
+  type Resumed,
 } from "../data_server.ts";
 import { probePorts } from "../probe.ts";
 import { gist } from "./gist.ts";
@@ -88,7 +89,7 @@ export class Proxied implements DataServer {
     });
   }
 
-  async start({ folder, gateway }: Home): Promise<void> {
+  async start({ folder, gateway }: Home, resumed: readonly Resumed[]): Promise<void> {
     const { proxyDir } = this.settings;
     this.#folder = proxyDir
       ? `${proxyDir}/gateway-${String(gateway).replaceAll(/[^0-9A-Za-z.]/g, "_")}`
@@ -104,6 +105,19 @@ export class Proxied implements DataServer {
     // What an earlier control server left; whoever used it has been ended.
     for (const { name } of Deno.readDirSync(this.#folder)) {
       Deno.removeSync(`${this.#folder}/${name}`, { recursive: true });
+    }
+    await Promise.all(resumed.map((each) => this.#resume(each)));
+  }
+
+  /** Gives a session a proxy of its own again. */
+  async #resume({ opening, targets }: Resumed): Promise<void> {
+    const { hash } = opening.uid;
+    try {
+      await this.open(opening);
+      if (targets.length > 0) await this.target(hash, targets);
+    } catch (error) {
+      await this.close(hash, 0).catch(() => {});
+      this.events.onFault(hash, `could not be brought back: ${messageOf(error)}`);
     }
   }
 

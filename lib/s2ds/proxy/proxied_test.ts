@@ -72,7 +72,7 @@ class Reloading implements AsyncDisposable {
     const reloading = new Reloading();
     const proxied = reloading.#proxied;
     const { path } = reloading.#folder;
-    await proxied.start({ folder: path, gateway: new Endpoint("127.0.0.1", 5000) });
+    await proxied.start({ folder: path, gateway: new Endpoint("127.0.0.1", 5000) }, []);
     const uid = Uid.random();
     const at = new Endpoint("127.0.0.1", freePort());
     await proxied.open({ uid, role: "PROD", listeners: [at], allow: [], limit: 0 });

@@ -1,0 +1,193 @@
+/**
+ * Sessions in a file that outlives the control server: SQLite, in its gateway's folder.
+ * @module
+ */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { Networks } from "../protocol/cidr.ts";
+import { Endpoint } from "../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import { Uid } from "../protocol/uid.ts";
+import { parseRole } from "../protocol/values.ts";
+import type { Session } from "./session.ts";
+import { STATES } from "./state.ts";
+import type { SessionStore } from "./store.ts";
+
+/** Each takes a file from its number to the next; never changed once it has been shipped. */
+const MIGRATIONS = [
+  `CREATE TABLE session (
+    hash TEXT PRIMARY KEY,
+    uid TEXT NOT NULL,
+    role TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+  ) STRICT`,
+];
+
+/** What stands in `record`, as JSON. */
+interface Stored {
+  owner?: { id: string; name: string };
+  rate: number;
+  reason: string;
+  allow?: string[];
+  warnings: string[];
+  listeners: string[];
+  appListeners: string[];
+  targets: string[];
+}
+
+/** A store whose every change is in the file when the call returns. */
+export class SqliteStore implements SessionStore, Disposable {
+  readonly #database: DatabaseSync;
+  readonly #put: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #sessions = new Map<string, Session>();
+
+  private constructor(database: DatabaseSync, sessions: Session[]) {
+    this.#database = database;
+    for (const session of sessions) this.#sessions.set(session.uid.hash, session);
+    this.#put = database.prepare(
+      `INSERT INTO session (hash, uid, role, state, created_ms, record) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (hash) DO UPDATE SET state = excluded.state, record = excluded.record`,
+    );
+    this.#delete = database.prepare("DELETE FROM session WHERE hash = ?");
+  }
+
+  /**
+   * Opens the file, or makes it. One that is damaged is moved aside, and `warn` told.
+   * @throws {ScistreamError} VERSION_ERR for a file of a later version, CONN_ERROR when it cannot be used
+   */
+  static open(path: string, warn: (sentence: string) => void): SqliteStore {
+    try {
+      return SqliteStore.#open(path);
+    } catch (error) {
+      if (!isDamage(error)) {
+        if (error instanceof ScistreamError) throw error;
+        throw new ScistreamError("CONN_ERROR", `cannot use ${path}: ${messageOf(error)}`, {
+          cause: error,
+        });
+      }
+      const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[^0-9]/g, "")}`;
+      Deno.renameSync(path, aside);
+      for (const end of ["-wal", "-shm"]) remove(`${path}${end}`);
+      warn(`the sessions' file is damaged (${messageOf(error)}); it is now ${aside}`);
+      return SqliteStore.#open(path);
+    }
+  }
+
+  static #open(path: string): SqliteStore {
+    // The uids are in it. SQLite gives the files beside it the same mode.
+    Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
+    const database = new DatabaseSync(path);
+    try {
+      // What a process wrote is there after its death; the machine's takes the data servers along.
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+      migrate(database, path);
+      return new SqliteStore(database, readAll(database));
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  get(uid: Uid): Session | undefined {
+    return this.#sessions.get(uid.hash);
+  }
+
+  put(session: Session): void {
+    const { uid, role, state, createdMs, owner, rate, reason, allow, warnings } = session;
+    const record: Stored = {
+      owner,
+      rate,
+      reason,
+      allow: allow && [...allow.texts],
+      warnings: [...warnings],
+      listeners: session.listeners.map(String),
+      appListeners: session.appListeners.map(String),
+      targets: session.targets.map(String),
+    };
+    this.#put.run(uid.hash, uid.reveal(), role, state, createdMs, JSON.stringify(record));
+    this.#sessions.set(uid.hash, session);
+  }
+
+  delete(uid: Uid): void {
+    this.#delete.run(uid.hash);
+    this.#sessions.delete(uid.hash);
+  }
+
+  all(): Session[] {
+    return [...this.#sessions.values()];
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  const { user_version: version } = database.prepare("PRAGMA user_version").get() as {
+    user_version: number;
+  };
+  if (version > MIGRATIONS.length) {
+    throw new ScistreamError(
+      "VERSION_ERR",
+      `${path} is of a later version of s2cs (format ${version}, this one knows ${MIGRATIONS.length}); run that one, or end its sessions and remove the file`,
+    );
+  }
+  for (const [i, migration] of MIGRATIONS.entries()) {
+    if (i < version) continue;
+    database.exec(`BEGIN; ${migration}; PRAGMA user_version = ${i + 1}; COMMIT`);
+  }
+}
+
+function readAll(database: DatabaseSync): Session[] {
+  const rows = database.prepare("SELECT * FROM session ORDER BY created_ms, rowid").all();
+  return rows.map((row) => {
+    const record = JSON.parse(String(row.record)) as Stored;
+    const state = STATES.find((each) => each === row.state);
+    if (!state) throw new Damaged(`unknown state ${row.state}`);
+    const endpoints = (texts: string[]) => texts.map((text) => Endpoint.parse(text));
+    return {
+      uid: Uid.parse(String(row.uid)),
+      role: parseRole(String(row.role)),
+      state,
+      createdMs: Number(row.created_ms),
+      owner: record.owner,
+      rate: record.rate,
+      reason: record.reason,
+      allow: record.allow && Networks.parse(record.allow),
+      warnings: record.warnings,
+      listeners: endpoints(record.listeners),
+      appListeners: endpoints(record.appListeners),
+      targets: endpoints(record.targets),
+    };
+  });
+}
+
+/** Contents that this program did not write. */
+class Damaged extends Error {}
+
+/**
+ * SQLITE_CORRUPT or SQLITE_NOTADB by sqlite3_errstr, for Deno tells no number; or contents that make
+ * no sense.
+ */
+function isDamage(error: unknown): boolean {
+  if (error instanceof Damaged || error instanceof SyntaxError || error instanceof TypeError) {
+    return true;
+  }
+  if (error instanceof ScistreamError) return error.code !== "VERSION_ERR";
+  return /disk image is malformed|file is not a database/.test(messageOf(error));
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
