@@ -138,3 +138,13 @@ export async function echoes(address: string, message = "ping"): Promise<boolean
     clearTimeout(timer);
   }
 }
+
+/** The name of the server that a connection there leads to; empty if it leads nowhere. */
+export async function nameAt(address: string): Promise<string> {
+  try {
+    using conn = await dial(address);
+    return new TextDecoder().decode(await readAll(conn));
+  } catch {
+    return "";
+  }
+}

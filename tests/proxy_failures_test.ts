@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../lib/protocol/errors.ts";
-import { dial, echoes, EchoServer, readExactly, writeAll } from "./echo.ts";
+import { dial, echoes, EchoServer, nameAt, NamedServer, readExactly, writeAll } from "./echo.ts";
 import { Engine, whyNoEngine } from "./engine.ts";
 import { eventually, leftOutIf, run, SCISTREAM, scistream } from "./harness.ts";
 import { Pair, pidsBelow, type Stream } from "./pair.ts";
@@ -301,12 +301,12 @@ for (const type of ["HaproxySubprocess", "NginxSubprocess"]) {
 }
 
 Deno.test({
-  name:
-    `s2cs is killed: streams go on; its successor gives each session a proxy of its own again${because}`,
+  name: `s2cs is killed: streams go on, and its successor takes each proxy over${because}`,
   ignore,
   fn: () =>
     withEngine(async (engine) => {
       await using echo = new EchoServer();
+      await using other = new NamedServer("other");
       for (const type of [...AS_PROCESSES, ...IN_CONTAINERS]) {
         const flags = [`--type=${type}`, `--docker-socket=${engine.socket}`];
         await using pair = await Pair.start(type, ...flags);
@@ -318,8 +318,28 @@ Deno.test({
         assertEquals(await readExactly(established, 1), new Uint8Array([7]));
         assert(await echoes(stream.cons[0] as string), `${type} stopped with its s2cs`);
         await gateway.launch(Endpoint.parse(gateway.address).port, ...flags);
-        assert(await echoes(stream.cons[0] as string), `${type} is not back`);
+        await writeAll(established, new Uint8Array([8]));
+        assertEquals(await readExactly(established, 1), new Uint8Array([8]), type);
+        assert(await echoes(stream.cons[0] as string), `${type} does not serve any more`);
+        assertMatch(await told(pair, stream), /^streaming taken up again/, type);
+        await pair.update(stream, other.endpoint);
+        const isOther = async () => await nameAt(stream.cons[0] as string) === "other";
+        await eventually(`${type} leads elsewhere`, isOther);
         established.close();
+        if (AS_PROCESSES.includes(type)) {
+          // It is looked after as one of its own, and one that died meanwhile is replaced.
+          const kill = async () => {
+            const pids = await pidsBelow(gateway.stateDir);
+            assert(pids.length > 0);
+            for (const pid of pids) Deno.kill(pid, "SIGKILL");
+          };
+          await kill();
+          await eventually(`${type} is there again`, isOther);
+          await gateway.process.stop("SIGKILL");
+          await kill();
+          await gateway.launch(Endpoint.parse(gateway.address).port, ...flags);
+          assert(await isOther(), `${type} was not started`);
+        }
         await pair.release(stream);
         assertEquals(await pair.left(), []);
         assertEquals(await engine.containers(), []);

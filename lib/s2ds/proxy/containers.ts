@@ -63,14 +63,21 @@ export class Containers implements Runner {
     this.#engine = new DockerEngine({ socket: settings.socket });
   }
 
-  async start(proxy: Proxy, gateway: Endpoint): Promise<void> {
+  async start(
+    proxy: Proxy,
+    gateway: Endpoint,
+    _sessions: string,
+    kept: readonly Job[],
+  ): Promise<void> {
     this.#gateway = String(gateway);
     this.#image = this.#settings.image ?? proxy.image;
     const info = await this.#engine.info();
     this.#rootless = info.SecurityOptions.some((option) => option.includes("rootless"));
     await this.#ensureImage();
     const left = await this.#engine.list({ labels: this.#mine, all: true });
-    await Promise.all(left.map(async ({ Id, Names }) => {
+    const sessions = new Set(kept.map(({ session }) => session));
+    await Promise.all(left.map(async ({ Id, Names, Labels }) => {
+      if (sessions.has(Labels[LABELS.session] ?? "")) return;
       this.#events.onLog("warn", `removing ${Names[0]}, which an earlier control server left`);
       await this.#engine.remove(Id, { force: true });
     }));
@@ -106,6 +113,18 @@ export class Containers implements Runner {
   async run(job: Job, command: string[]): Promise<void> {
     const id = await this.#launch(job, command);
     this.#all.set(job.session, { job, command, id, down: false });
+  }
+
+  async adopt(job: Job, command: string[]): Promise<boolean> {
+    const labels = { ...this.#mine, [LABELS.session]: job.session };
+    const found = await this.#engine.list({ labels, all: true });
+    const running = found.find(({ State }) => State === "running");
+    for (const { Id } of found) {
+      if (Id !== running?.Id) await this.#engine.remove(Id, { force: true });
+    }
+    if (!running) return false;
+    this.#all.set(job.session, { job, command, id: running.Id, down: false });
+    return true;
   }
 
   async signal(job: Job, signal: Deno.Signal): Promise<void> {

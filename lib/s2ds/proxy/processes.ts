@@ -21,11 +21,19 @@ const LONGEST_LOG = 1 << 20;
 /** Debian has the proxies where only root's PATH looks. */
 const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
+/** A proxy's process, whoever started it. */
+interface Child {
+  readonly pid: number;
+  kill(signal: Deno.Signal): void;
+  /** Resolves when it has ended; how is known of our own children only. */
+  readonly status: Promise<Deno.CommandStatus | undefined>;
+}
+
 /** A child, and what ends its being restarted. */
 interface Supervised {
   job: Job;
   command: string[];
-  child?: Deno.ChildProcess;
+  child?: Child;
   /** When it last began to listen, as performance.now() says; milliseconds. */
   since: number;
   /** Milliseconds before it is started again. */
@@ -48,7 +56,12 @@ export class Processes implements Runner {
     this.#times = { ...TIMES, ...times };
   }
 
-  async start(proxy: Proxy, _gateway: unknown, sessions: string): Promise<void> {
+  async start(
+    proxy: Proxy,
+    _gateway: unknown,
+    sessions: string,
+    kept: readonly Job[],
+  ): Promise<void> {
     const program = proxy.command("")[0] as string;
     if (!this.#path.split(":").some((folder) => sizeOf(`${folder}/${program}`) > 0)) {
       throw new ScistreamError(
@@ -58,7 +71,9 @@ export class Processes implements Runner {
         }${program.slice(1)}`,
       );
     }
+    const folders = new Set(kept.map(({ folder }) => folder));
     for await (const { name } of Deno.readDir(sessions)) {
+      if (folders.has(`${sessions}/${name}`)) continue;
       this.#events.onLog("warn", `ending the ${program} that an earlier control server left`);
       await endAll(`${sessions}/${name}`);
     }
@@ -116,6 +131,28 @@ export class Processes implements Runner {
       this.#all.delete(job.session);
       throw error;
     }
+  }
+
+  async adopt(job: Job, command: string[]): Promise<boolean> {
+    const pid = await pidOf(job);
+    if (pid === undefined) {
+      await endAll(job.folder).catch(() => {});
+      return false;
+    }
+    const supervised: Supervised = {
+      job,
+      command,
+      since: performance.now(),
+      wait: 0,
+      over: new AbortController(),
+    };
+    this.#all.set(job.session, supervised);
+    this.#watch(supervised, {
+      pid,
+      kill: (signal) => Deno.kill(pid, signal),
+      status: ended(pid).then(() => undefined),
+    });
+    return true;
   }
 
   signal(job: Job, signal: Deno.Signal): Promise<void> {
@@ -191,15 +228,16 @@ export class Processes implements Runner {
       detached: true,
     }).spawn();
     supervised.child = child;
+    Deno.writeTextFileSync(pidFile(job), `${child.pid}\n`, { mode: 0o600 });
     const stop = new AbortController();
     const patience = AbortSignal.timeout(this.#times.patienceMs);
     const ready = written(run, "pid", AbortSignal.any([stop.signal, patience]));
-    const ended = child.status.then(async (status) => {
+    const over = child.status.then(async (status) => {
       const said = gist(await this.log(job), job);
       throw new ScistreamError("CONN_ERROR", `${job.proxy.name} ${how(status)}: ${said}`);
     });
     try {
-      await Promise.race([ready, ended]);
+      await Promise.race([ready, over]);
     } catch (error) {
       killGroup(child.pid);
       await child.status;
@@ -210,9 +248,15 @@ export class Processes implements Runner {
     } finally {
       stop.abort();
       ready.catch(() => {});
-      ended.catch(() => {});
+      over.catch(() => {});
     }
     supervised.since = performance.now();
+    this.#watch(supervised, child);
+  }
+
+  /** Restarts it when it ends. */
+  #watch(supervised: Supervised, child: Child): void {
+    supervised.child = child;
     child.status.then((status) => {
       // Workers of a master that was killed hold the ports.
       killGroup(child.pid);
@@ -220,7 +264,7 @@ export class Processes implements Runner {
     });
   }
 
-  async #revive(supervised: Supervised, status: Deno.CommandStatus): Promise<void> {
+  async #revive(supervised: Supervised, status?: Deno.CommandStatus): Promise<void> {
     const { job, over } = supervised;
     const { firstRetryMs, lastRetryMs } = this.#times;
     supervised.child = undefined;
@@ -260,7 +304,42 @@ function logOf({ folder }: Job): string {
   return `${folder}/log`;
 }
 
-function how({ code, signal }: Deno.CommandStatus): string {
+/** Where a child's id is kept, for whoever takes it over. */
+function pidFile({ folder }: Job): string {
+  return `${folder}/child`;
+}
+
+/** The child that an earlier control server started in a session's folder, if it runs. */
+async function pidOf(job: Job): Promise<number | undefined> {
+  const text = await Deno.readTextFile(pidFile(job)).catch(() => "");
+  const pid = /^([1-9][0-9]{0,9})\n$/.exec(text)?.[1];
+  if (pid === undefined) return undefined;
+  // Its id may be somebody else's by now; its working directory is not.
+  const real = await Deno.realPath(job.folder);
+  const { success } = await shell('[ "$(readlink "/proc/$1/cwd")" = "$0" ]', real, pid);
+  return success ? Number(pid) : undefined;
+}
+
+/** Resolves when a process that is not our child has ended. */
+async function ended(pid: number): Promise<void> {
+  // The system tells only parents; tail looks for us, and ends with whom it watches.
+  await shell('exec tail -s 0.2 --pid="$0" -f /dev/null', String(pid));
+}
+
+/** Runs a line of shell, with these as $0, $1, …. */
+function shell(line: string, ...args: string[]): Promise<Deno.CommandOutput> {
+  return new Deno.Command("sh", {
+    args: ["-c", line, ...args],
+    clearEnv: true,
+    env: { PATH: "/usr/bin:/bin" },
+    stdin: "null",
+    stderr: "null",
+  }).output();
+}
+
+function how(status: Deno.CommandStatus | undefined): string {
+  if (!status) return "ended";
+  const { code, signal } = status;
   return signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
 }
 
@@ -270,9 +349,7 @@ async function endAll(folder: string): Promise<void> {
   const real = await Deno.realPath(folder);
   const script =
     'for p in /proc/[0-9]*; do [ "$(readlink "$p/cwd")" = "$0" ] && kill -9 "${p#/proc/}"; done; :';
-  const env = { PATH: "/usr/bin:/bin" };
-  await new Deno.Command("sh", { args: ["-c", script, real], clearEnv: true, env, stderr: "null" })
-    .output();
+  await shell(script, real);
 }
 
 function killGroup(pid: number): void {

@@ -346,7 +346,7 @@ Deno.test("supervisor: released in the middle of being restarted, nothing runs o
 
 Deno.test("supervisor: a log without end is cut, and goes on being read", async () => {
   await using rig = new Rig({ logCheckMs: 5 });
-  await rig.runner.start(fake(["sh"]), undefined, rig.sessions);
+  await rig.runner.start(fake(["sh"]), undefined, rig.sessions, []);
   const job = await rig.run(`n=0; trap 'n=$((n+1)); echo "answer $n"; echo >run/said-$n' TERM
     trap 'n=$((n+1)); seq ${LONGEST_LOG / 4}; echo >run/said-$n' INT
     ${LISTEN}; while :; do sleep 1000 & wait; done`);
@@ -412,7 +412,7 @@ Deno.test("supervisor: its start ends what works in the sessions' folders, and n
   ];
   const all = [one, other, below, rig.folder, rig.sessions, beside, `${beside}/one`];
   await eventually("all work", () => all.flatMap(runningIn).length === 8);
-  await rig.runner.start(fake(["sh"]), undefined, rig.sessions);
+  await rig.runner.start(fake(["sh"]), undefined, rig.sessions, []);
   for (const { status } of left) assertEquals((await soon("it ends", status)).signal, "SIGKILL");
   assertEquals(rig.told, Array(2).fill("warn: ending the sh that an earlier control server left"));
 
@@ -421,7 +421,7 @@ Deno.test("supervisor: its start ends what works in the sessions' folders, and n
   const again = working(one);
   await eventually("it works", () => runningIn(one).length === 1);
   await using successor = new Rig();
-  await successor.runner.start(fake(["sh"]), undefined, `${beside}/link/sessions`);
+  await successor.runner.start(fake(["sh"]), undefined, `${beside}/link/sessions`, []);
   assertEquals((await soon("it ends", again.status)).signal, "SIGKILL");
   assertEquals(all.flatMap(runningIn).sort(), strangers.map(({ pid }) => pid).sort());
 });
@@ -429,7 +429,7 @@ Deno.test("supervisor: its start ends what works in the sessions' folders, and n
 Deno.test("supervisor: a program that is not installed: the sentence says what to install", async () => {
   await using rig = new Rig();
   const error = await assertRejects(
-    () => rig.runner.start(fake(["no-such-proxy", "-f"]), undefined, rig.sessions),
+    () => rig.runner.start(fake(["no-such-proxy", "-f"]), undefined, rig.sessions, []),
     ScistreamError,
   );
   assertEquals(

@@ -30,6 +30,8 @@ import type {
 
 /** How long a proxy may take to reload. */
 const RELOAD_MS = 15_000;
+/** Each asks the proxy's own checker, which is a process. */
+const RESUMED_AT_ONCE = 8;
 /** Of the uid's hash: enough that no two sessions of a gateway meet, and short enough for sockets. */
 const FOLDER_DIGITS = 16;
 /** sockaddr_un, unix(7), less its end and what stands below this folder. */
@@ -101,39 +103,64 @@ export class Proxied implements DataServer {
       );
     }
     makeFolder(this.#folder);
-    await this.#runner.start(this.proxy, gateway, this.#folder);
+    const held = resumed.map(({ opening }) => this.#hold(opening));
+    const jobs = held.map(({ job }) => job);
+    await this.#runner.start(this.proxy, gateway, this.#folder, jobs);
     // What an earlier control server left; whoever used it has been ended.
+    const kept = new Set(jobs.map(({ folder }) => folder));
     for (const { name } of Deno.readDirSync(this.#folder)) {
-      Deno.removeSync(`${this.#folder}/${name}`, { recursive: true });
+      const path = `${this.#folder}/${name}`;
+      if (!kept.has(path)) Deno.removeSync(path, { recursive: true });
     }
-    await Promise.all(resumed.map((each) => this.#resume(each)));
+    const all = resumed.map((each, i) => ({ each, held: held[i] as Held }));
+    for (let i = 0; i < all.length; i += RESUMED_AT_ONCE) {
+      const some = all.slice(i, i + RESUMED_AT_ONCE);
+      await Promise.all(some.map(({ each, held }) => this.#resume(each, held)));
+    }
   }
 
-  /** Gives a session a proxy of its own again. */
-  async #resume({ opening, targets }: Resumed): Promise<void> {
+  /** Takes its proxy over, or gives the session another. */
+  async #resume({ opening, targets }: Resumed, held: Held): Promise<void> {
     const { hash } = opening.uid;
     try {
-      await this.open(opening);
+      if (await this.#runner.adopt(held.job, this.#command(held))) {
+        this.#sessions.set(hash, held);
+      } else {
+        removeFolder(held.job.folder);
+        await this.open(opening);
+      }
+      // A proxy that was taken over may not have heard of the last ones yet.
       if (targets.length > 0) await this.target(hash, targets);
     } catch (error) {
-      await this.close(hash, 0).catch(() => {});
       this.events.onFault(hash, `could not be brought back: ${messageOf(error)}`);
     }
+  }
+
+  #hold(opening: Opening): Held {
+    const { uid, listeners } = opening;
+    const job: Job = {
+      session: uid.hash,
+      id: uid.session,
+      proxy: this.proxy,
+      folder: `${this.#folder}/${uid.hash.slice(0, FOLDER_DIGITS)}`,
+      limits: this.settings.limits,
+    };
+    const channels = listeners.map((listener) => ({ listener }));
+    return { opening, job, channels, trouble: "", turn: Promise.resolve() };
+  }
+
+  /** What runs its proxy. */
+  #command(held: Held): string[] {
+    const file = this.proxy.config(this.#plan(held, held.channels));
+    return this.proxy.command(this.#path(held.job, file.name));
   }
 
   async open(opening: Opening): Promise<void> {
     const { uid, listeners } = opening;
     const { proxy } = this;
     probePorts(listeners, proxy.udp);
-    const job: Job = {
-      session: uid.hash,
-      id: uid.session,
-      proxy,
-      folder: `${this.#folder}/${uid.hash.slice(0, FOLDER_DIGITS)}`,
-      limits: this.settings.limits,
-    };
-    const channels = listeners.map((listener) => ({ listener }));
-    const held: Held = { opening, job, channels, trouble: "", turn: Promise.resolve() };
+    const held = this.#hold(opening);
+    const { job, channels } = held;
     try {
       const plan = this.#plan(held, channels);
       // A session that this proxy cannot serve leaves nothing.
@@ -143,7 +170,7 @@ export class Proxied implements DataServer {
       makeFolder(`${job.folder}/next`);
       for (const file of files) place(job.folder, file);
       await this.#check(job, proxy.config(plan));
-      await this.#runner.run(job, proxy.command(this.#path(job, proxy.config(plan).name)));
+      await this.#runner.run(job, this.#command(held));
     } catch (error) {
       removeFolder(job.folder);
       // Somebody else was faster, or has the port of another protocol.

@@ -126,9 +126,15 @@ export interface Runner {
   /**
    * Makes ready, and ends what an earlier control server of this gateway left.
    * @param sessions the folder that sessions' folders are in
+   * @param kept whose proxies are not ended; each is adopted or run afterwards
    * @throws {ScistreamError} CONN_ERROR, with what to do
    */
-  start(proxy: Proxy, gateway: Endpoint, sessions: string): Promise<void>;
+  start(
+    proxy: Proxy,
+    gateway: Endpoint,
+    sessions: string,
+    kept: readonly Job[],
+  ): Promise<void>;
   /** A session's folders, as a proxy here sees them. */
   paths(job: Job): Paths;
   /**
@@ -141,6 +147,11 @@ export interface Runner {
    * @throws {ScistreamError} CONN_ERROR, with the proxy's complaint; nothing runs then
    */
   run(job: Job, command: string[]): Promise<void>;
+  /**
+   * Takes over the proxy that an earlier control server started for this session, and restarts it
+   * whenever it ends. Answers whether there is one that runs; if not, nothing of it is left.
+   */
+  adopt(job: Job, command: string[]): Promise<boolean>;
   signal(job: Job, signal: Deno.Signal): Promise<void>;
   /** The proxy's last lines. */
   log(job: Job): Promise<string[]>;
