@@ -14,7 +14,8 @@ const start = command({
   summary: "Run the control server of a gateway",
   details: `Accepts requests over gRPC, reserves ports and runs the data server that forwards.
 The first Ctrl-C or SIGTERM lets established connections finish and releases every
-session; a second one does not wait for them.`,
+session; a second one does not wait for them. With --keep-sessions streams go on, and
+the next s2cs on the same address takes them over.`,
   flags: {
     listenerIp: parsed(
       "address that it listens on, and that consumers' listeners are on",
@@ -99,6 +100,9 @@ session; a second one does not wait for them.`,
       default: "180",
     }),
     drainTimeout: seconds("how long a released session's connections may go on", { default: "10" }),
+    keepSessions: bool(
+      "when stopped, leave sessions running for the next control server on this address: for upgrades",
+    ),
     maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
     maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
     ...serverAuthFlags,
@@ -169,7 +173,12 @@ session; a second one does not wait for them.`,
       log("warn", "callers are not authenticated: whoever reaches this port can make sessions");
     }
     await aborted(io.interrupted);
-    log("info", "stopping; established connections may finish, interrupt again to cut them");
+    log(
+      "info",
+      options.keepSessions
+        ? "stopping; sessions go on"
+        : "stopping; established connections may finish, interrupt again to cut them",
+    );
     const stopped = server.stop();
     io.forced.addEventListener("abort", () => server.stop(true));
     await stopped;

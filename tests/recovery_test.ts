@@ -62,6 +62,43 @@ Deno.test("kill -9 of both control servers: streams go on, and their sessions ar
   }
 });
 
+for (const type of ["S2DS", "HaproxySubprocess"]) {
+  Deno.test(`${type}: stopped with --keep-sessions, and another version started: no byte is lost`, async () => {
+    await using echo = new EchoServer();
+    await using gateway = await Gateway.start(`--type=${type}`, "--wan=plain", "--keep-sessions");
+    const flags = [`--type=${type}`, "--wan=plain"];
+    const uid = newUid();
+    const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
+    const pending = refusal(
+      call(gateway, undefined, "req", { uid: newUid(), role: "PROD", num_conn: 1 }),
+    );
+    await gateway.process.line(/reserved → waiting[^]*reserved → waiting/, "err");
+    using established = await dial(listener);
+    await roundTrip(established, "before");
+    const ended = await gateway.process.stop("SIGTERM");
+    assertEquals(ended.code, 0, ended.err);
+    assertMatch(ended.err, /1 sessions go on, for the next control server/);
+    assertMatch(await pending, /^UNAVAILABLE 14 this control server is shutting down/);
+    await roundTrip(established, "meanwhile");
+    assert(await echoes(listener));
+    await gateway.launch(portOf(gateway), ...flags);
+    await roundTrip(established, "afterwards");
+    assertEquals((await status(gateway, uid)).state, "streaming");
+    established.close();
+    // Without the flag nothing is left.
+    assertEquals((await gateway.process.stop("SIGTERM")).code, 0);
+    assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
+    assert(!await echoes(listener));
+  });
+}
+
+Deno.test("--keep-sessions without sessions leaves nothing", async () => {
+  await using gateway = await Gateway.start("--keep-sessions");
+  assertEquals((await gateway.process.stop("SIGTERM")).code, 0);
+  assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
+  assertEquals(gateway.dataServers(), []);
+});
+
 Deno.test("a request that was pending is over with its control server, and its ports are free", async () => {
   const range = portRange(1);
   await using gateway = await Gateway.start("--wan=plain", `--port-range=${range.text}`);

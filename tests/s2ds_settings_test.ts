@@ -138,9 +138,10 @@ Deno.test("one gateway encrypts and the other does not: check-status and the log
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
     }
     for (const [gateway, wan] of [[prod, prodWan], [cons, consWan]] as const) {
+      // The log tells when it was noticed.
+      await gateway.process.line(wan === "tls" ? /WARN .*--wan plain/ : /WARN .*--wan tls/, "err");
       const { out } = assertOk(await scistream(["s2uc", "check-status", uid, ...gateway.flags]));
       assertMatch(out, wan === "tls" ? /--wan plain/ : /--wan tls/);
-      await gateway.process.line(wan === "tls" ? /WARN .*--wan plain/ : /WARN .*--wan tls/, "err");
     }
   }
 });

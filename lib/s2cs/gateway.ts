@@ -219,12 +219,20 @@ export class Gateway {
     return this.#sessions.size;
   }
 
-  /** Takes no more sessions and releases all. A second call with a smaller `drainMs` hurries it. */
-  async close(drainMs: number): Promise<void> {
+  /**
+   * Takes no more sessions and releases all, or with `keep` those that nobody could take up again. A
+   * second call with a smaller `drainMs` hurries it.
+   */
+  async close(drainMs: number, keep = false): Promise<void> {
     this.#closing = true;
     this.#early.rejectAll(shuttingDown());
+    const over = this.#sessions.all().filter((live) => {
+      if (!keep || live.ending || !canResume(live.session)) return true;
+      clearTimeout(live.expiry);
+      return false;
+    });
     await Promise.allSettled(
-      this.#sessions.all().map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
+      over.map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
     );
   }
 
@@ -373,7 +381,7 @@ export class Gateway {
     const { store, ports } = this.#options;
     return store.all().flatMap((session) => {
       const { uid, listeners, targets, state } = session;
-      if (!["ready", "streaming", "failed"].includes(state) || listeners.length === 0) {
+      if (!canResume(session)) {
         this.#log("info", uid, `was ${state} when the control server ended; it is over`);
         store.delete(uid);
         return [];
@@ -515,6 +523,11 @@ export class Gateway {
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
     this.#options.log(level, `${uid}: ${message}`);
   }
+}
+
+/** Whether a later control server can take it up: its req was answered, and it is not over. */
+function canResume({ state, listeners }: Session): boolean {
+  return ["ready", "streaming", "failed"].includes(state) && listeners.length > 0;
 }
 
 function shuttingDown(): ScistreamError {

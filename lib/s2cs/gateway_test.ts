@@ -26,6 +26,7 @@ class Scripted implements DataServer {
   onClose: (drainMs: number) => Promise<void> = () => Promise.resolve();
   start = () => Promise.resolve();
   stop = () => Promise.resolve();
+  leave = () => Promise.resolve();
   status = () => Promise.resolve([] as ChannelStatus[]);
   /** Of the last session that was opened. */
   openedLimit = 0;

@@ -46,6 +46,8 @@ export interface S2csOptions extends DataServerSettings {
   capacity: Rate;
   /** Where data connections may come from. */
   allow?: Networks;
+  /** Leaves sessions running when it stops, for the next control server of this gateway. */
+  keepSessions: boolean;
   /** Sessions at once. */
   maxSessions: number;
   /** Channels of one session. */
@@ -62,7 +64,8 @@ export interface S2cs {
   address: Endpoint;
   /**
    * Takes no more calls, lets established connections finish for the drain timeout, releases
-   * everything and ends. A call with `force` hurries one that drains.
+   * everything and ends. A call with `force` hurries one that drains. Where sessions are kept, those
+   * that stream go on by themselves.
    */
   stop(force?: boolean): Promise<void>;
 }
@@ -117,14 +120,20 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   function stopper(): S2cs["stop"] {
     let stopping: Promise<void> | undefined;
     return (force = false) => {
-      const released = gateway.close(force ? 0 : options.drainTimeoutMs);
+      const released = gateway.close(force ? 0 : options.drainTimeoutMs, options.keepSessions);
       stopping ??= (async () => {
         await released;
         await server.close();
-        await dataServer.stop();
+        const { size } = gateway;
+        if (size === 0) await dataServer.stop();
+        else await dataServer.leave();
         options.auth?.[Symbol.dispose]();
         store?.[Symbol.dispose]();
-        await Deno.remove(folder, { recursive: true });
+        if (size === 0) await Deno.remove(folder, { recursive: true });
+        else {log(
+            "info",
+            `${size} sessions go on, for the next control server of ${server.address}`,
+          );}
       })();
       return stopping;
     };

@@ -123,6 +123,8 @@ export interface DataServer {
   status(session: string): Promise<ChannelStatus[]>;
   /** Ends it, with whatever it still forwards. */
   stop(): Promise<void>;
+  /** Lets go of it: what it holds goes on by itself, until it is resumed. */
+  leave(): Promise<void>;
 }
 
 /** Whose data server it is. */

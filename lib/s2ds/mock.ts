@@ -46,6 +46,10 @@ export class Mock implements DataServer {
     return Promise.resolve(Array.from({ length: channels }, idleChannel));
   }
 
+  leave(): Promise<void> {
+    return Promise.resolve();
+  }
+
   stop(): Promise<void> {
     this.#sessions.clear();
     return Promise.resolve();

@@ -150,6 +150,10 @@ export class S2ds implements DataServer {
     await Promise.all(this.#children.map((child) => child.stop()));
   }
 
+  async leave(): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.leave()));
+  }
+
   /** The children for a session; one of those that hold it already where it can be only one. */
   #homeOf(holding: Child[]): Child[] {
     // One bucket holds a session to its rate: all its connections are in one process.

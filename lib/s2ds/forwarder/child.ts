@@ -122,6 +122,13 @@ export class Child {
     await this.#child?.status;
   }
 
+  /** Lets go of it; it ends by itself once it holds no session. */
+  async leave(): Promise<void> {
+    this.#stopping.abort();
+    // One that is just being restarted has nobody to let go of.
+    await this.#ready(1_000).then((link) => link.close(), () => {});
+  }
+
   /** Ends what an earlier control server left at this control socket, if anything. */
   static async end(socket: string): Promise<void> {
     try {

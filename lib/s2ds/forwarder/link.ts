@@ -61,6 +61,11 @@ export class Link {
     }
   }
 
+  /** Ends the connection, and nothing else. */
+  close(): void {
+    this.#conn.close();
+  }
+
   async ask(ask: Ask, patienceMs = PATIENCE_MS): Promise<Reply> {
     const n = ++this.#n;
     const waiting = Promise.withResolvers<Reply>();

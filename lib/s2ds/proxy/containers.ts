@@ -175,6 +175,11 @@ export class Containers implements Runner {
     await Promise.all(left.map(({ Id }) => this.#engine.remove(Id, { force: true })));
   }
 
+  async leave(): Promise<void> {
+    this.#over.abort();
+    await this.#following;
+  }
+
   get #mine(): Record<string, string> {
     return { [LABELS.gateway]: this.#gateway };
   }

@@ -209,6 +209,12 @@ export class Processes implements Runner {
     );
   }
 
+  leave(): Promise<void> {
+    clearInterval(this.#logs);
+    for (const { over } of this.#all.values()) over.abort();
+    return Promise.resolve();
+  }
+
   /** Starts the child and waits until it listens, which it tells by its pid file. */
   async #launch(supervised: Supervised): Promise<void> {
     const { job, command } = supervised;

@@ -262,6 +262,10 @@ export class Proxied implements DataServer {
     removeFolder(this.#folder);
   }
 
+  async leave(): Promise<void> {
+    await this.#runner.leave();
+  }
+
   #plan({ opening, job }: Held, channels: Channel[]): Plan {
     const { uid, role } = opening;
     return { uid, role, channels, paths: this.#runner.paths(job), limits: job.limits };

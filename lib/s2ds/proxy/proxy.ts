@@ -164,6 +164,8 @@ export interface Runner {
   end(job: Job, drain: () => Promise<void>, drainMs: number, hurry: AbortSignal): Promise<void>;
   /** Ends what is left. */
   stop(): Promise<void>;
+  /** Lets go of all that run, and restarts none of them any more. */
+  leave(): Promise<void>;
 }
 
 /** What a runner tells. */
