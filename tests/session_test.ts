@@ -391,6 +391,13 @@ Deno.test("Ctrl-C drains and releases, a second one forces; nothing is left", as
   assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
 });
 
+Deno.test("whoever connects and says nothing keeps no control server from stopping", async () => {
+  await using gateway = await Gateway.start("--type=Mock");
+  const port = Number(gateway.address.split(":")[1]);
+  using _silent = await Deno.connect({ hostname: "127.0.0.1", port });
+  assertEquals((await gateway.process.stop()).code, 0);
+});
+
 Deno.test("the control socket and its folder are this user's alone", async () => {
   await using gateway = await Gateway.start("--wan=plain");
   const [folder] = [...Deno.readDirSync(gateway.stateDir)].map((entry) =>

@@ -9,7 +9,12 @@ import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { METHODS } from "../protocol/codec.ts";
-import { type Caller, type ControlHandlers, serveControl } from "../protocol/server.ts";
+import {
+  type Caller,
+  type ControlHandlers,
+  type ControlServer,
+  serveControl,
+} from "../protocol/server.ts";
 import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
@@ -123,7 +128,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       const released = gateway.close(force ? 0 : options.drainTimeoutMs, options.keepSessions);
       stopping ??= (async () => {
         await released;
-        await server.close();
+        await closed(server);
         const { size } = gateway;
         if (size === 0) await dataServer.stop();
         else await dataServer.leave();
@@ -138,6 +143,17 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       return stopping;
     };
   }
+}
+
+/** Answers need moments; whoever connected and says nothing would be waited for without end. */
+const CLOSE_MS = 2_000;
+
+async function closed(server: ControlServer): Promise<void> {
+  let late: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<void>((resolve) => late = setTimeout(resolve, CLOSE_MS));
+  await Promise.race([server.close(), patience]);
+  clearTimeout(late);
+  server.closeNow();
 }
 
 function gatewayOptions(
