@@ -109,6 +109,10 @@ the next s2cs on the same address takes them over.`,
     stateDir: text("folder for sockets and logs; $XDG_STATE_HOME/scistream if not given", {
       value: "DIR",
     }),
+    auditLog: text(
+      "file for who asked for what and what became of it, as JSON lines; audit-IP-PORT.jsonl in the state folder if not given, none for none",
+      { value: "FILE", default: "" },
+    ),
     config: text("TOML file with any of these options as keys", { value: "FILE" }),
     verbose: bool("log every call", { short: "v" }),
     version: bool("print the version and end"),

@@ -166,6 +166,7 @@ export class Gateway implements AsyncDisposable {
   readonly cert = `${this.folder.path}/server.crt`;
   readonly key = `${this.folder.path}/server.key`;
   readonly stateDir = `${this.folder.path}/state`;
+  readonly audit = `${this.folder.path}/audit.jsonl`;
   process!: Running;
   /** `127.0.0.1:PORT`. */
   address = "";
@@ -195,6 +196,7 @@ export class Gateway implements AsyncDisposable {
       `--server-crt=${this.cert}`,
       `--server-key=${this.key}`,
       `--state-dir=${this.stateDir}`,
+      `--audit-log=${this.audit}`,
       ...hasRange ? [] : [`--port-range=${portRange(20).text}`],
       ...flags,
     ]);

@@ -24,6 +24,9 @@ import { type Bounds, type Held, Sessions, type Which } from "./sessions.ts";
 import { type Event, next } from "./state.ts";
 import type { SessionStore } from "./store.ts";
 
+/** What no call does. */
+const BY_ITSELF: readonly Event[] = ["fault", "recover", "cancel", "expire"];
+
 /** Settings of a gateway. */
 export interface GatewayOptions extends Bounds {
   store: SessionStore;
@@ -42,6 +45,8 @@ export interface GatewayOptions extends Bounds {
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** Told what happened to a session by itself, and not by a call. */
+  onEvent?: (event: Event, session: Session) => void;
 }
 
 /** What a session has beside its record, while this process lives. */
@@ -480,6 +485,7 @@ export class Gateway {
     if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
     // Whoever reads it can rely on it, even if this process is killed now.
     if (to !== from) this.#log("info", session.uid, `${from} → ${to}${reason && `: ${reason}`}`);
+    if (BY_ITSELF.includes(event)) this.#options.onEvent?.(event, session);
   }
 
   #assertCan(session: Session, event: Event) {

@@ -18,6 +18,7 @@ import {
 import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
+import { AuditLog } from "./audit.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
 import type { Quotas } from "./owner.ts";
@@ -51,6 +52,10 @@ export interface S2csOptions extends DataServerSettings {
   capacity: Rate;
   /** Where data connections may come from. */
   allow?: Networks;
+  /**
+   * File for who asked for what, as JSON lines; empty for one in the state folder, `none` for none.
+   */
+  auditLog: string;
   /** Leaves sessions running when it stops, for the next control server of this gateway. */
   keepSessions: boolean;
   /** Sessions at once. */
@@ -107,17 +112,20 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   });
   const folder = gatewayFolder(options.stateDir, server.address);
   let store: SqliteStore | undefined;
+  let audit: AuditLog | undefined;
   let gateway: Gateway;
   try {
     await makePrivate(folder);
+    audit = openAudit(options, server.address);
     store = SqliteStore.open(`${folder}/sessions.db`, (sentence) => log("error", sentence));
-    gateway = new Gateway(gatewayOptions(options, dataServer, store));
+    gateway = new Gateway(gatewayOptions(options, dataServer, store, audit));
     await dataServer.start({ folder, gateway: server.address }, gateway.restore());
-    service.resolve(controlService(gateway, type, options.auth));
+    service.resolve(controlService(gateway, type, { auth: options.auth, audit }));
   } catch (error) {
     service.reject(error);
     server.closeNow();
     store?.[Symbol.dispose]();
+    audit?.[Symbol.dispose]();
     throw error;
   }
   return { address: server.address, stop: stopper() };
@@ -134,6 +142,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
         else await dataServer.leave();
         options.auth?.[Symbol.dispose]();
         store?.[Symbol.dispose]();
+        audit?.[Symbol.dispose]();
         if (size === 0) await Deno.remove(folder, { recursive: true });
         else {log(
             "info",
@@ -160,6 +169,7 @@ function gatewayOptions(
   options: S2csOptions,
   dataServer: DataServer,
   store: SessionStore,
+  audit: AuditLog | undefined,
 ): GatewayOptions {
   const { helloTimeoutMs, auth } = options;
   return {
@@ -173,7 +183,37 @@ function gatewayOptions(
       dataServer.abilities.protects && weakness
         ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]
         : [],
+    onEvent: (event, { uid, owner, state, reason }) =>
+      audit?.write({
+        time: new Date().toISOString(),
+        call: event,
+        session: uid.session,
+        caller: owner?.name ?? "",
+        caller_id: owner?.id ?? "",
+        peer: "",
+        outcome: state,
+        reason,
+      }),
   };
+}
+
+/** @throws {ScistreamError} BAD_FORMAT when it cannot be written */
+function openAudit(
+  { auditLog, stateDir, log }: S2csOptions,
+  address: Endpoint,
+): AuditLog | undefined {
+  if (auditLog === "none") return undefined;
+  const path = auditLog || `${stateDir}/audit-${fileName(address)}.jsonl`;
+  try {
+    return new AuditLog(path, { warn: (sentence) => log("error", sentence) });
+  } catch (error) {
+    throw new ScistreamError(
+      "BAD_FORMAT",
+      `cannot write the audit log ${path}: ${
+        messageOf(error)
+      }; choose another --audit-log, or none`,
+    );
+  }
 }
 
 /** Handlers that wait for those that will do it. */
@@ -223,7 +263,11 @@ async function makePrivate(folder: string): Promise<void> {
 }
 
 function gatewayFolder(stateDir: string, address: Endpoint): string {
-  return `${stateDir}/gateway-${address.host.replaceAll(":", "_")}-${address.port}`;
+  return `${stateDir}/gateway-${fileName(address)}`;
+}
+
+function fileName({ host, port }: Endpoint): string {
+  return `${host.replaceAll(":", "_")}-${port}`;
 }
 
 function describe(error: unknown): string {
