@@ -19,10 +19,11 @@ import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
 import { AuditLog } from "./audit.ts";
+import { guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { PortPool } from "./ports.ts";
 import type { Quotas } from "./owner.ts";
-import { controlService } from "./service.ts";
+import { service } from "./service.ts";
 import { SqliteStore } from "./sqlite_store.ts";
 import type { SessionStore } from "./store.ts";
 
@@ -103,9 +104,9 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   assertAble(dataServer, options);
   // The port is taken before the gateway's folder is touched: who holds it owns that. Calls that come
   // meanwhile wait until what an earlier control server left has been taken up.
-  const service = Promise.withResolvers<ControlHandlers>();
-  service.promise.catch(() => {});
-  const server = await serveControl(later(service.promise), {
+  const handlers = Promise.withResolvers<ControlHandlers>();
+  handlers.promise.catch(() => {});
+  const server = await serveControl(later(handlers.promise), {
     address: options.address,
     tls: options.tls,
     onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
@@ -120,9 +121,9 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     store = SqliteStore.open(`${folder}/sessions.db`, (sentence) => log("error", sentence));
     gateway = new Gateway(gatewayOptions(options, dataServer, store, audit));
     await dataServer.start({ folder, gateway: server.address }, gateway.restore());
-    service.resolve(controlService(gateway, type, { auth: options.auth, audit }));
+    handlers.resolve(guarded(service(gateway, type), { auth: options.auth, audit }));
   } catch (error) {
-    service.reject(error);
+    handlers.reject(error);
     server.closeNow();
     store?.[Symbol.dispose]();
     audit?.[Symbol.dispose]();

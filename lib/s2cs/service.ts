@@ -5,12 +5,11 @@
 import type { ControlMethods, SessionStatus } from "../../proto/messages.ts";
 import { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
-import type { Authenticator, Principal } from "../auth/authenticator.ts";
-import { messageOf, quote, ScistreamError, Status } from "../protocol/errors.ts";
-import type { Caller, ControlHandlers } from "../protocol/server.ts";
+import type { Principal } from "../auth/authenticator.ts";
+import { quote, ScistreamError, Status } from "../protocol/errors.ts";
+import type { Caller } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/values.ts";
-import type { AuditEntry, AuditLog } from "./audit.ts";
 import type { Connections, Gateway, SessionReport } from "./gateway.ts";
 import type { Which } from "./sessions.ts";
 
@@ -21,112 +20,18 @@ const MOST_ADDRESSES = 10_000;
 type Known = Caller & { who?: Principal };
 
 /** One function per method, for callers who have been let in. */
-type Service = {
+export type Service = {
   [M in keyof ControlMethods]: (
     request: ControlMethods[M]["request"],
     caller: Known,
   ) => Promise<ControlMethods[M]["response"]>;
 };
 
-/** What stands in front of the methods. */
-export interface Front {
-  /** Lets callers in, before anything else happens; everybody comes in without one. */
-  auth?: Authenticator;
-  /** Takes what was asked and answered. */
-  audit?: AuditLog;
-}
-
 /**
  * The service's methods over this gateway.
  * @param type the data server type that status tells
  */
-export function controlService(gateway: Gateway, type: string, front: Front = {}): ControlHandlers {
-  const { auth, audit } = front;
-  const handlers = Object.entries(service(gateway, type)).map(([method, handler]) => [
-    method,
-    async (request: never, caller: Caller) => {
-      const start = performance.now();
-      let who: Principal | undefined;
-      const tell = (result: { answer?: Answer; error?: unknown }) =>
-        audit?.write(auditEntry(method, request, caller, who, { ...result, start }));
-      try {
-        who = await auth?.authenticate(caller.token);
-        const answer = await handler(request, { ...caller, who });
-        if (CHANGING.includes(method)) tell({ answer: answer as Answer });
-        return answer;
-      } catch (error) {
-        tell({ error });
-        throw error;
-      }
-    },
-  ]);
-  return Object.fromEntries(handlers);
-}
-
-/** Methods that change something; of others only refusals are told. */
-const CHANGING = ["req", "hello", "update", "release"];
-
-/** What of any answer is told. */
-interface Answer {
-  listeners?: string[];
-}
-
-/** What of any request is told. */
-interface Asked {
-  uid?: string;
-  session?: string;
-  role?: string;
-  num_conn?: number;
-  rate?: number;
-  prod_listeners?: string[];
-  remote_listeners?: string[];
-}
-
-function auditEntry(
-  call: string,
-  asked: Asked,
-  { peer }: Caller,
-  who: Principal | undefined,
-  { answer, error, start }: { answer?: Answer; error?: unknown; start: number },
-): AuditEntry {
-  const known = error instanceof ScistreamError;
-  const refused = error !== undefined && {
-    outcome: known ? error.code : "SERVER_ERR",
-    reason: known ? error.message : messageOf(error),
-  };
-  // A caller that was not let in has said nothing that is worth keeping.
-  const unknown = known && error.code === "AUTH_ERROR" && !who;
-  return {
-    time: new Date().toISOString(),
-    call,
-    session: unknown ? "" : publicId(asked),
-    caller: who?.name ?? "",
-    caller_id: who?.id ?? "",
-    peer,
-    outcome: "OK",
-    ...refused,
-    ms: Math.round(performance.now() - start),
-    ...!unknown && {
-      role: asked.role,
-      num_conn: asked.num_conn,
-      rate: asked.rate,
-      addresses: asked.prod_listeners ?? asked.remote_listeners,
-      listeners: answer?.listeners,
-    },
-  };
-}
-
-/** The session that a message names. */
-function publicId({ uid, session }: Asked): string {
-  if (session) return /^[0-9a-f]{8}$/.test(session) ? session : "";
-  try {
-    return Uid.parse(uid ?? "").session;
-  } catch {
-    return "";
-  }
-}
-
-function service(gateway: Gateway, type: string): Service {
+export function service(gateway: Gateway, type: string): Service {
   function report({ session, channels }: SessionReport): SessionStatus {
     return {
       session: session.uid.session,

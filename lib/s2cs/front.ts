@@ -1,0 +1,104 @@
+/**
+ * What every call passes before and after its method: who it is, and what became of it.
+ * @module
+ */
+import type { Authenticator, Principal } from "../auth/authenticator.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import type { Caller, ControlHandlers } from "../protocol/server.ts";
+import { Uid } from "../protocol/uid.ts";
+import type { AuditEntry, AuditLog } from "./audit.ts";
+import type { Service } from "./service.ts";
+
+/** What stands in front of the methods. */
+export interface Front {
+  /** Lets callers in, before anything else happens; everybody comes in without one. */
+  auth?: Authenticator;
+  /** Takes what was asked and answered. */
+  audit?: AuditLog;
+}
+
+/** The service behind it. */
+export function guarded(service: Service, { auth, audit }: Front): ControlHandlers {
+  const handlers = Object.entries(service).map(([method, handler]) => [
+    method,
+    async (request: never, caller: Caller) => {
+      const start = performance.now();
+      let who: Principal | undefined;
+      const tell = (result: { answer?: Answer; error?: unknown }) =>
+        audit?.write(auditEntry(method, request, caller, who, { ...result, start }));
+      try {
+        who = await auth?.authenticate(caller.token);
+        const answer = await handler(request, { ...caller, who });
+        if (CHANGING.includes(method)) tell({ answer: answer as Answer });
+        return answer;
+      } catch (error) {
+        tell({ error });
+        throw error;
+      }
+    },
+  ]);
+  return Object.fromEntries(handlers);
+}
+
+/** Methods that change something; of others only refusals are told. */
+const CHANGING = ["req", "hello", "update", "release"];
+
+/** What of any answer is told. */
+interface Answer {
+  listeners?: string[];
+}
+
+/** What of any request is told. */
+interface Asked {
+  uid?: string;
+  session?: string;
+  role?: string;
+  num_conn?: number;
+  rate?: number;
+  prod_listeners?: string[];
+  remote_listeners?: string[];
+}
+
+function auditEntry(
+  call: string,
+  asked: Asked,
+  { peer }: Caller,
+  who: Principal | undefined,
+  { answer, error, start }: { answer?: Answer; error?: unknown; start: number },
+): AuditEntry {
+  const known = error instanceof ScistreamError;
+  const refused = error !== undefined && {
+    outcome: known ? error.code : "SERVER_ERR",
+    reason: known ? error.message : messageOf(error),
+  };
+  // A caller that was not let in has said nothing that is worth keeping.
+  const unknown = known && error.code === "AUTH_ERROR" && !who;
+  return {
+    time: new Date().toISOString(),
+    call,
+    session: unknown ? "" : publicId(asked),
+    caller: who?.name ?? "",
+    caller_id: who?.id ?? "",
+    peer,
+    outcome: "OK",
+    ...refused,
+    ms: Math.round(performance.now() - start),
+    ...!unknown && {
+      role: asked.role,
+      num_conn: asked.num_conn,
+      rate: asked.rate,
+      addresses: asked.prod_listeners ?? asked.remote_listeners,
+      listeners: answer?.listeners,
+    },
+  };
+}
+
+/** The session that a message names. */
+function publicId({ uid, session }: Asked): string {
+  if (session) return /^[0-9a-f]{8}$/.test(session) ? session : "";
+  try {
+    return Uid.parse(uid ?? "").session;
+  } catch {
+    return "";
+  }
+}
