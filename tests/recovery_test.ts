@@ -259,14 +259,20 @@ Deno.test("calls that come while sessions are taken up wait, and are answered", 
   client.close();
 });
 
-Deno.test("a damaged file is moved aside: the gateway starts without its sessions, and holds nothing", async () => {
-  await using gateway = await Gateway.start("--wan=plain");
-  await using echo = new EchoServer();
+/** A gateway with a session, whose control server was killed, and the file of its sessions. */
+async function killed(echo: EchoServer) {
+  const gateway = await Gateway.start("--wan=plain");
   const uid = newUid();
   const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
   await gateway.process.stop("SIGKILL");
   const [folder] = [...Deno.readDirSync(gateway.stateDir)].map(({ name }) => name);
-  const file = `${gateway.stateDir}/${folder}/sessions.db`;
+  return { gateway, uid, listener, file: `${gateway.stateDir}/${folder}/sessions.db` };
+}
+
+Deno.test("a damaged file is moved aside: the gateway starts without its sessions, and holds nothing", async () => {
+  await using echo = new EchoServer();
+  const { gateway, listener, file } = await killed(echo);
+  await using _ = gateway;
   for (const end of ["-wal", "-shm"]) Deno.removeSync(`${file}${end}`);
   Deno.writeTextFileSync(file, "no database ".repeat(1000));
   await gateway.launch(portOf(gateway), "--wan=plain");
@@ -279,14 +285,11 @@ Deno.test("a damaged file is moved aside: the gateway starts without its session
 });
 
 Deno.test("a file of a later version is refused, and what runs goes on", async () => {
-  await using gateway = await Gateway.start("--wan=plain");
   await using echo = new EchoServer();
-  const uid = newUid();
-  const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
-  await gateway.process.stop("SIGKILL");
-  const [folder] = [...Deno.readDirSync(gateway.stateDir)].map(({ name }) => name);
+  const { gateway, uid, listener, file } = await killed(echo);
+  await using _ = gateway;
   const later = (version: number) => {
-    const database = new DatabaseSync(`${gateway.stateDir}/${folder}/sessions.db`);
+    const database = new DatabaseSync(file);
     database.exec(`PRAGMA user_version = ${version}`);
     database.close();
   };
