@@ -460,6 +460,10 @@ Deno.test({
     assertEquals(servers.length, 2 * TYPES.length);
     for (const ended of await Promise.all(servers.map((server) => server.stop()))) assertOk(ended);
     assertEquals(await strangers(/: (dockerd|containerd) /), []);
-    for (const { stateDir } of [prod, cons]) assertEquals([...Deno.readDirSync(stateDir)], []);
+    for (const { stateDir } of [prod, cons]) {
+      const names = [...Deno.readDirSync(stateDir)].map(({ name }) => name);
+      // What was done is on record for longer than it lasts.
+      assertEquals(names.filter((name) => !/^audit-.*\.jsonl$/.test(name)), []);
+    }
   },
 });

@@ -133,6 +133,32 @@ Deno.test("a session that waits for its targets goes on waiting, and expires", a
   await eventually("it is gone", () => refusal(status(gateway, uid)).then(() => true, () => false));
 });
 
+Deno.test("a drain that is under way when its control server is killed goes on to its end", async () => {
+  const flags = ["--wan=plain", "--workers=1", "--drain-timeout=600"];
+  await using gateway = await Gateway.start(...flags);
+  await using echo = new EchoServer();
+  const uid = newUid();
+  const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
+  const established = await dial(listener);
+  await roundTrip(established, "before");
+  const releasing = refusal(call(gateway, undefined, "release", { uid }));
+  await gateway.process.line(/streaming → draining/, "err");
+  await eventually("nobody is let in any more", () => echoes(listener).then((yes) => !yes));
+  await gateway.process.stop("SIGKILL");
+  assertMatch(await releasing, /^CONN_ERROR/);
+  await gateway.launch(portOf(gateway), ...flags);
+  await gateway.process.line(/was draining when the control server ended; it is over/, "err");
+  await roundTrip(established, "afterwards");
+  established.close();
+  // Its data server holds nothing of it then: the uid is free.
+  const app = String(echo.endpoint);
+  const again = await eventually(
+    "it has ended",
+    () => session(gateway, undefined, uid, { app }).catch(() => undefined),
+  );
+  assert(await echoes(again as string));
+});
+
 Deno.test("kill -9 of control server and data servers: the session is whole again", async () => {
   await using gateway = await Gateway.start("--wan=plain", "--workers=2");
   await using echo = new EchoServer();

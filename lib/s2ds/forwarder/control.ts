@@ -147,7 +147,8 @@ export async function answer(
         await (await import("./self_test.ts")).selfTest();
         return { ok: true };
       case "sessions":
-        return { sessions: engine.sessions };
+        // One that drains ends by itself, also where a later control server knows nothing of it.
+        return { sessions: engine.held };
     }
   } catch (error) {
     if (error instanceof PortsInUse) return { portsInUse: [...error.ports] };

@@ -62,6 +62,11 @@ export class Engine {
     return [...this.#sessions.keys()];
   }
 
+  /** Of these, those that are not being closed. */
+  get held(): string[] {
+    return this.sessions.filter((session) => !this.#sessions.get(session)?.closing);
+  }
+
   async open(session: string, options: SessionOptions): Promise<void> {
     if (this.#sessions.has(session)) throw new Error(`session ${session} is open already`);
     const { listeners, share, role, secret, allow, rate = 0, udp = false } = options;
