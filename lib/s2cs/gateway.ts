@@ -4,59 +4,24 @@
  */
 import type { Principal } from "../auth/authenticator.ts";
 import type { Networks } from "../protocol/cidr.ts";
-import { Endpoint } from "../protocol/endpoint.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
-import {
-  type ChannelStatus,
-  type DataServer,
-  idleChannel,
-  type Opening,
-  PortsInUse,
-  type Resumed,
-} from "../s2ds/data_server.ts";
+import { type ChannelStatus, idleChannel, type Resumed } from "../s2ds/data_server.ts";
 import { EarlyHellos } from "./early_hellos.ts";
+import { canResume, type LifeOptions, type Live, Lives } from "./lives.ts";
 import { notYours, owns } from "./owner.ts";
-import type { PortPool } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type Bounds, type Held, Sessions, type Which } from "./sessions.ts";
-import { type Event, next } from "./state.ts";
-import type { SessionStore } from "./store.ts";
-
-/** What no call does. */
-const BY_ITSELF: readonly Event[] = ["fault", "recover", "cancel", "expire"];
+import { Sessions, type Which } from "./sessions.ts";
+import { next } from "./state.ts";
 
 /** Settings of a gateway. */
-export interface GatewayOptions extends Bounds {
-  store: SessionStore;
-  ports: PortPool;
-  dataServer: DataServer;
-  /** Host that peers are told for the listeners of this role, and host to bind them on. */
-  hosts: (role: Role) => { told: string; bound: string };
-  /** How long a req waits for its hello, and a ready session for its update. */
-  helloTimeoutMs: number;
+export interface GatewayOptions extends LifeOptions {
   /** How long an early hello waits for its req. */
   earlyTimeoutMs: number;
-  /** Where data connections may come from; a session may allow less. */
-  allow?: Networks;
-  /** What a session's user should know about this uid, a sentence each. */
-  warnings: (uid: Uid) => string[];
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
-  log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
-  /** Told what happened to a session by itself, and not by a call. */
-  onEvent?: (event: Event, session: Session) => void;
-}
-
-/** What a session has beside its record, while this process lives. */
-interface Live extends Held {
-  /** Settled by hello, or by whatever ends the session before it. */
-  hello: PromiseWithResolvers<void>;
-  expiry?: ReturnType<typeof setTimeout>;
-  ports: number[];
-  /** Settled once the data server holds the listeners, or will not. */
-  opening?: Promise<void>;
 }
 
 /** A session and its channels' numbers, for status and list. */
@@ -78,12 +43,14 @@ export interface Connections {
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions<Live>;
+  readonly #lives: Lives;
   readonly #early: EarlyHellos<Live>;
   #closing = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#sessions = new Sessions(options);
+    this.#lives = new Lives(options, this.#sessions);
     this.#early = new EarlyHellos(options.maxSessions, options.earlyTimeoutMs);
   }
 
@@ -96,27 +63,29 @@ export class Gateway {
     signal: AbortSignal,
     who?: Principal,
   ): Promise<Connections> {
-    const live = this.#reserve(request, who);
+    this.#assertOpen();
+    this.#assertAllowed(request.allow);
+    const lives = this.#lives;
+    const live = lives.begin(request, who);
     const { session } = live;
     const cancel = () => {
       if (next(session.state, "cancel")) {
-        this.#fail(live, "cancel", "the client went away before hello");
+        lives.fail(live, "cancel", "the client went away before hello");
       }
     };
     signal.addEventListener("abort", cancel, { once: true });
     if (signal.aborted) cancel();
     try {
-      live.opening = this.#listen(live, request.numConn);
+      live.opening = lives.listen(live, request.numConn);
       await live.opening;
       if (live.ending) await live.hello.promise;
-      this.#step(live, "listen");
-      const { helloTimeoutMs } = this.#options;
-      live.expiry = setTimeout(() => this.#expire(live, "hello"), helloTimeoutMs);
+      lives.step(live, "listen");
+      lives.expect(live, "hello");
       this.#early.arrived(session.uid, live);
       await live.hello.promise;
     } catch (error) {
       // Whatever ended the session says why; an error of our own ends it.
-      if (!live.ending) this.#fail(live, "fault", messageOf(error));
+      if (!live.ending) lives.fail(live, "fault", messageOf(error));
       await live.ending;
       throw error;
     } finally {
@@ -152,12 +121,11 @@ export class Gateway {
       );
     }
     const first = session.state === "waiting";
-    this.#step(live, "hello");
+    this.#lives.assertCan(session, "hello");
     session.appListeners = [...appListeners];
-    this.#options.store.put(session);
+    this.#lives.step(live, "hello");
     if (first) {
-      clearTimeout(live.expiry);
-      live.expiry = setTimeout(() => this.#expire(live, "update"), this.#options.helloTimeoutMs);
+      this.#lives.expect(live, "update");
       live.hello.resolve();
     }
     return session.listeners;
@@ -174,7 +142,7 @@ export class Gateway {
   ): Promise<Connections> {
     const live = this.#sessions.own(request.uid, who);
     const { session } = live;
-    this.#assertCan(session, "update");
+    this.#lives.assertCan(session, "update");
     const { targets, rate } = request;
     if (rate !== undefined) await this.#setRate(live, rate);
     if (targets.length === 0 && rate !== undefined) {
@@ -195,7 +163,7 @@ export class Gateway {
       this.#options.store.put(session);
       throw error;
     }
-    this.#step(live, "update");
+    this.#lives.step(live, "update");
     clearTimeout(live.expiry);
     return { listeners: session.listeners, prodListeners: perChannel };
   }
@@ -206,12 +174,18 @@ export class Gateway {
    */
   async release(which: Which, force = false, who?: Principal): Promise<void> {
     const live = this.#sessions.managed(which, who);
-    await this.#release(live, force ? 0 : this.#options.drainTimeoutMs, "released");
+    const pending = new ScistreamError("INVALID_UID", `${live.session.uid} was released`);
+    await this.#lives.release(live, force ? 0 : this.#options.drainTimeoutMs, pending);
   }
 
   /** @throws {ScistreamError} INVALID_UID, AUTH_ERROR */
   async status(which: Which, who?: Principal): Promise<SessionReport> {
     return await this.#report(this.#sessions.managed(which, who));
+  }
+
+  /** Takes up what an earlier control server left; answers what the data server must hold. */
+  restore(): Resumed[] {
+    return this.#lives.restore();
   }
 
   /** The caller's sessions, and an administrator every session, oldest first. */
@@ -237,7 +211,7 @@ export class Gateway {
       return false;
     });
     await Promise.allSettled(
-      over.map((live) => this.#release(live, drainMs, "s2cs is shutting down")),
+      over.map((live) => this.#lives.release(live, drainMs, shuttingDown())),
     );
   }
 
@@ -257,9 +231,9 @@ export class Gateway {
     const live = this.#sessions.get(hash);
     if (!live || live.ending) return;
     if (live.session.state === "streaming") {
-      this.#step(live, "fault", reason);
+      this.#lives.step(live, "fault", reason);
     } else {
-      this.#fail(live, "fault", reason);
+      this.#lives.fail(live, "fault", reason);
     }
   }
 
@@ -268,7 +242,7 @@ export class Gateway {
     const live = this.#sessions.get(hash);
     if (!live || live.ending || !next(live.session.state, "fault")) return;
     if (live.session.state === "streaming" || live.session.state === "failed") {
-      this.#step(live, "fault", reason);
+      this.#lives.step(live, "fault", reason);
     }
   }
 
@@ -276,7 +250,7 @@ export class Gateway {
   up(hash: string): void {
     const live = this.#sessions.get(hash);
     if (live?.session.state !== "failed" || live.ending) return;
-    this.#step(live, "recover", `recovered; before, ${live.session.reason}`);
+    this.#lives.step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 
   async #setRate({ session }: Live, rate: Rate): Promise<void> {
@@ -303,197 +277,6 @@ export class Gateway {
       "NOT_IMPLEMENTED",
       `this gateway's data servers (${dataServer.type}) cannot let in some networks only; ` +
         "ask without allow",
-    );
-  }
-
-  #reserve(request: SessionRequest, who?: Principal): Live {
-    const { uid, role, numConn, rate, allow } = request;
-    this.#assertOpen();
-    this.#sessions.assertRoom(request, who);
-    this.#assertAllowed(allow);
-    const warnings = this.#options.warnings(uid);
-    const session: Session = {
-      uid,
-      role,
-      owner: who && { id: who.id, name: who.name },
-      rate,
-      allow,
-      warnings,
-      createdMs: Date.now(),
-      state: "reserved",
-      reason: "",
-      listeners: [],
-      appListeners: [],
-      targets: [],
-    };
-    const live: Live = {
-      session,
-      channels: numConn,
-      hello: Promise.withResolvers(),
-      ports: [],
-    };
-    // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
-    live.hello.promise.catch(() => {});
-    this.#sessions.add(live);
-    this.#options.store.put(session);
-    this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
-    for (const warning of warnings) this.#log("warn", uid, warning);
-    return live;
-  }
-
-  /** Finds ports that nobody uses and has the data server listen on them. */
-  async #listen(live: Live, numConn: number): Promise<void> {
-    const { ports, dataServer, hosts, store } = this.#options;
-    const { session } = live;
-    const { told } = hosts(session.role);
-    const strangers = new Set<number>();
-    for (;;) {
-      live.ports = ports.take(numConn, strangers);
-      try {
-        await dataServer.open(this.#opening(session, live.ports));
-        break;
-      } catch (error) {
-        ports.give(live.ports);
-        live.ports = [];
-        if (!(error instanceof PortsInUse)) throw error;
-        for (const port of error.ports) strangers.add(port);
-        this.#log("warn", session.uid, `${error.message}; other ports are used`);
-        if (live.ending) return;
-      }
-    }
-    session.listeners = live.ports.map((port) => new Endpoint(told, port));
-    store.put(session);
-  }
-
-  /** What the data server holds for a session with these ports. */
-  #opening({ uid, role, allow, rate }: Session, ports: readonly number[]): Opening {
-    const { bound } = this.#options.hosts(role);
-    return {
-      uid,
-      role,
-      listeners: ports.map((port) => new Endpoint(bound, port)),
-      allow: [this.#options.allow, allow].filter((each) => each !== undefined),
-      limit: this.enforcesRates ? rate : 0,
-    };
-  }
-
-  /**
-   * Takes up the sessions that an earlier control server of this gateway left. Those whose req was
-   * never answered are over, and so are those that were ending: nobody waits for them. Answers what
-   * the data server must hold; what it cannot bring back it tells as a fault.
-   */
-  restore(): Resumed[] {
-    const { store, ports } = this.#options;
-    return store.all().flatMap((session) => {
-      const { uid, listeners, targets, state } = session;
-      if (!canResume(session)) {
-        this.#log("info", uid, `was ${state} when the control server ended; it is over`);
-        store.delete(uid);
-        return [];
-      }
-      const hello = Promise.withResolvers<void>();
-      hello.resolve();
-      const live: Live = {
-        session,
-        channels: listeners.length,
-        hello,
-        ports: listeners.map(({ port }) => port),
-      };
-      ports.hold(live.ports);
-      this.#sessions.add(live);
-      const reason = "taken up again after the control server was restarted";
-      if (state === "failed") this.#step(live, "recover", reason);
-      else session.reason = reason;
-      store.put(session);
-      if (state === "ready") {
-        live.expiry = setTimeout(
-          () => this.#expire(live, "update"),
-          this.#options.helloTimeoutMs,
-        );
-      }
-      this.#log("info", uid, `${state}: ${reason}`);
-      return [{ opening: this.#opening(session, live.ports), targets }];
-    });
-  }
-
-  /** Ends a session that nobody released. */
-  #fail(
-    live: Live,
-    event: "fault" | "cancel" | "expire",
-    reason: string,
-    error?: ScistreamError,
-  ): void {
-    if (live.ending) return;
-    this.#step(live, event, reason);
-    live.hello.reject(error ?? new ScistreamError("CONN_ERROR", reason));
-    live.ending = this.#free(live, 0).catch((failure) =>
-      this.#log("error", live.session.uid, `clean-up: ${messageOf(failure)}`)
-    );
-  }
-
-  #expire(live: Live, missing: "hello" | "update"): void {
-    const { helloTimeoutMs } = this.#options;
-    const reason = `no ${missing} arrived within ${helloTimeoutMs / 1000} s`;
-    this.#fail(
-      live,
-      "expire",
-      reason,
-      new ScistreamError(
-        "TIMEOUT",
-        `${reason}; everything reserved for ${live.session.uid} is released`,
-      ),
-    );
-  }
-
-  #release(live: Live, drainMs: number, why: string): Promise<void> {
-    if (live.ending) {
-      // Not awaited: it hurries the close that `ending` waits for.
-      this.#options.dataServer.close(live.session.uid.hash, drainMs).catch(() => {});
-      return live.ending;
-    }
-    this.#step(live, "release");
-    live.hello.reject(
-      this.#closing
-        ? shuttingDown()
-        : new ScistreamError("INVALID_UID", `${live.session.uid} was ${why}`),
-    );
-    live.ending = this.#free(live, drainMs).finally(() => this.#step(live, "drained"));
-    return live.ending;
-  }
-
-  async #free(live: Live, drainMs: number): Promise<void> {
-    const { dataServer, ports, store } = this.#options;
-    const { uid } = live.session;
-    clearTimeout(live.expiry);
-    // Ended while its listeners were being opened: what is half open cannot be closed.
-    await live.opening?.catch(() => {});
-    try {
-      await dataServer.close(uid.hash, drainMs);
-    } finally {
-      ports.give(live.ports);
-      store.delete(uid);
-      this.#sessions.delete(uid);
-    }
-  }
-
-  #step(live: Live, event: Event, reason = ""): void {
-    const { session } = live;
-    const to = this.#assertCan(session, event);
-    const from = session.state;
-    session.state = to;
-    session.reason = reason;
-    if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
-    // Whoever reads it can rely on it, even if this process is killed now.
-    if (to !== from) this.#log("info", session.uid, `${from} → ${to}${reason && `: ${reason}`}`);
-    if (BY_ITSELF.includes(event)) this.#options.onEvent?.(event, session);
-  }
-
-  #assertCan(session: Session, event: Event) {
-    const to = next(session.state, event);
-    if (to) return to;
-    throw new ScistreamError(
-      "BAD_FORMAT",
-      `${event} cannot be done while ${session.uid} is ${session.state}`,
     );
   }
 
@@ -529,11 +312,6 @@ export class Gateway {
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
     this.#options.log(level, `${uid}: ${message}`);
   }
-}
-
-/** Whether a later control server can take it up: its req was answered, and it is not over. */
-function canResume({ state, listeners }: Session): boolean {
-  return ["ready", "streaming", "failed"].includes(state) && listeners.length > 0;
 }
 
 function shuttingDown(): ScistreamError {

@@ -1,0 +1,259 @@
+/**
+ * The life of a session: what it takes from the gateway as it goes from state to state, and that all
+ * of it comes back whichever way it ends.
+ * @module
+ */
+import type { Principal } from "../auth/authenticator.ts";
+import type { Networks } from "../protocol/cidr.ts";
+import { Endpoint } from "../protocol/endpoint.ts";
+import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import type { Uid } from "../protocol/uid.ts";
+import type { Role, SessionRequest } from "../protocol/values.ts";
+import { type DataServer, type Opening, PortsInUse, type Resumed } from "../s2ds/data_server.ts";
+import type { PortPool } from "./ports.ts";
+import type { Session } from "./session.ts";
+import type { Bounds, Held, Sessions } from "./sessions.ts";
+import { type Event, next, type State } from "./state.ts";
+import type { SessionStore } from "./store.ts";
+
+/** What no call does. */
+const BY_ITSELF: readonly Event[] = ["fault", "recover", "cancel", "expire"];
+
+/** What sessions live by. */
+export interface LifeOptions extends Bounds {
+  store: SessionStore;
+  ports: PortPool;
+  dataServer: DataServer;
+  /** Host that peers are told for the listeners of this role, and host to bind them on. */
+  hosts: (role: Role) => { told: string; bound: string };
+  /** How long a req waits for its hello, and a ready session for its update. */
+  helloTimeoutMs: number;
+  /** Where data connections may come from; a session may allow less. */
+  allow?: Networks;
+  /** What a session's user should know about this uid, a sentence each. */
+  warnings: (uid: Uid) => string[];
+  log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** Told what happened to a session by itself, and not by a call. */
+  onEvent?: (event: Event, session: Session) => void;
+}
+
+/** What a session has beside its record, while this process lives. */
+export interface Live extends Held {
+  /** Settled by hello, or by whatever ends the session before it. */
+  hello: PromiseWithResolvers<void>;
+  expiry?: ReturnType<typeof setTimeout>;
+  ports: number[];
+  /** Settled once the data server holds the listeners, or will not. */
+  opening?: Promise<void>;
+}
+
+/** Takes sessions through their lives. */
+export class Lives {
+  readonly #options: LifeOptions;
+  readonly #sessions: Sessions<Live>;
+
+  constructor(options: LifeOptions, sessions: Sessions<Live>) {
+    this.#options = options;
+    this.#sessions = sessions;
+  }
+
+  /** A session that is asked for and has nothing yet. */
+  begin(request: SessionRequest, who?: Principal): Live {
+    const { uid, role, numConn, rate, allow } = request;
+    this.#sessions.assertRoom(request, who);
+    const warnings = this.#options.warnings(uid);
+    const session: Session = {
+      uid,
+      role,
+      owner: who && { id: who.id, name: who.name },
+      rate,
+      allow,
+      warnings,
+      createdMs: Date.now(),
+      state: "reserved",
+      reason: "",
+      listeners: [],
+      appListeners: [],
+      targets: [],
+    };
+    const live: Live = {
+      session,
+      channels: numConn,
+      hello: Promise.withResolvers(),
+      ports: [],
+    };
+    // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
+    live.hello.promise.catch(() => {});
+    this.#sessions.add(live);
+    this.#options.store.put(session);
+    this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
+    for (const warning of warnings) this.#log("warn", uid, warning);
+    return live;
+  }
+
+  /** Finds ports that nobody uses and has the data server listen on them. */
+  async listen(live: Live, numConn: number): Promise<void> {
+    const { ports, dataServer, hosts, store } = this.#options;
+    const { session } = live;
+    const { told } = hosts(session.role);
+    const strangers = new Set<number>();
+    for (;;) {
+      live.ports = ports.take(numConn, strangers);
+      try {
+        await dataServer.open(this.#opening(session, live.ports));
+        break;
+      } catch (error) {
+        ports.give(live.ports);
+        live.ports = [];
+        if (!(error instanceof PortsInUse)) throw error;
+        for (const port of error.ports) strangers.add(port);
+        this.#log("warn", session.uid, `${error.message}; other ports are used`);
+        if (live.ending) return;
+      }
+    }
+    session.listeners = live.ports.map((port) => new Endpoint(told, port));
+    store.put(session);
+  }
+
+  /** What the data server holds for a session with these ports. */
+  #opening({ uid, role, allow, rate }: Session, ports: readonly number[]): Opening {
+    const { bound } = this.#options.hosts(role);
+    return {
+      uid,
+      role,
+      listeners: ports.map((port) => new Endpoint(bound, port)),
+      allow: [this.#options.allow, allow].filter((each) => each !== undefined),
+      limit: this.#options.ratePolicy === "enforce" ? rate : 0,
+    };
+  }
+
+  /**
+   * Takes up the sessions that an earlier control server of this gateway left. Those whose req was
+   * never answered are over, and so are those that were ending: nobody waits for them. Answers what
+   * the data server must hold; what it cannot bring back it tells as a fault.
+   */
+  restore(): Resumed[] {
+    const { store, ports } = this.#options;
+    return store.all().flatMap((session) => {
+      const { uid, listeners, targets, state } = session;
+      if (!canResume(session)) {
+        this.#log("info", uid, `was ${state} when the control server ended; it is over`);
+        store.delete(uid);
+        return [];
+      }
+      const hello = Promise.withResolvers<void>();
+      hello.resolve();
+      const live: Live = {
+        session,
+        channels: listeners.length,
+        hello,
+        ports: listeners.map(({ port }) => port),
+      };
+      ports.hold(live.ports);
+      this.#sessions.add(live);
+      const reason = "taken up again after the control server was restarted";
+      if (state === "failed") {
+        this.step(live, "recover", reason);
+      } else {
+        session.reason = reason;
+        store.put(session);
+      }
+      if (state === "ready") this.expect(live, "update");
+      this.#log("info", uid, `${state}: ${reason}`);
+      return [{ opening: this.#opening(session, live.ports), targets }];
+    });
+  }
+
+  /** Ends the session unless this comes in time; whatever was waited for before is not any more. */
+  expect(live: Live, missing: "hello" | "update"): void {
+    const { helloTimeoutMs } = this.#options;
+    clearTimeout(live.expiry);
+    live.expiry = setTimeout(() => {
+      const reason = `no ${missing} arrived within ${helloTimeoutMs / 1000} s`;
+      const sentence = `${reason}; everything reserved for ${live.session.uid} is released`;
+      this.fail(live, "expire", reason, new ScistreamError("TIMEOUT", sentence));
+    }, helloTimeoutMs);
+  }
+
+  /** Ends a session that nobody released. */
+  fail(
+    live: Live,
+    event: "fault" | "cancel" | "expire",
+    reason: string,
+    error?: ScistreamError,
+  ): void {
+    if (live.ending) return;
+    this.step(live, event, reason);
+    live.hello.reject(error ?? new ScistreamError("CONN_ERROR", reason));
+    live.ending = this.#free(live, 0).catch((failure) =>
+      this.#log("error", live.session.uid, `clean-up: ${messageOf(failure)}`)
+    );
+  }
+
+  /**
+   * Frees everything that a session holds, after its connections ended or `drainMs`. A second call
+   * hurries the first.
+   * @param pending what its req is answered if it still waits
+   */
+  release(live: Live, drainMs: number, pending: ScistreamError): Promise<void> {
+    if (live.ending) {
+      // Not awaited: it hurries the close that `ending` waits for.
+      this.#options.dataServer.close(live.session.uid.hash, drainMs).catch(() => {});
+      return live.ending;
+    }
+    this.step(live, "release");
+    live.hello.reject(pending);
+    live.ending = this.#free(live, drainMs).finally(() => this.step(live, "drained"));
+    return live.ending;
+  }
+
+  async #free(live: Live, drainMs: number): Promise<void> {
+    const { dataServer, ports, store } = this.#options;
+    const { uid } = live.session;
+    clearTimeout(live.expiry);
+    // Ended while its listeners were being opened: what is half open cannot be closed.
+    await live.opening?.catch(() => {});
+    try {
+      await dataServer.close(uid.hash, drainMs);
+    } finally {
+      ports.give(live.ports);
+      store.delete(uid);
+      this.#sessions.delete(uid);
+    }
+  }
+
+  /**
+   * Takes a session to the state that the event leads to, and keeps it.
+   * @throws {ScistreamError} BAD_FORMAT where the event cannot happen
+   */
+  step(live: Live, event: Event, reason = ""): void {
+    const { session } = live;
+    const to = this.assertCan(session, event);
+    const from = session.state;
+    session.state = to;
+    session.reason = reason;
+    if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
+    // Whoever reads it can rely on it, even if this process is killed now.
+    if (to !== from) this.#log("info", session.uid, `${from} → ${to}${reason && `: ${reason}`}`);
+    if (BY_ITSELF.includes(event)) this.#options.onEvent?.(event, session);
+  }
+
+  /** @throws {ScistreamError} BAD_FORMAT where the event cannot happen now */
+  assertCan(session: Session, event: Event): State {
+    const to = next(session.state, event);
+    if (to) return to;
+    throw new ScistreamError(
+      "BAD_FORMAT",
+      `${event} cannot be done while ${session.uid} is ${session.state}`,
+    );
+  }
+
+  #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {
+    this.#options.log(level, `${uid}: ${message}`);
+  }
+}
+
+/** Whether a later control server can take it up: its req was answered, and it is not over. */
+export function canResume({ state, listeners }: Session): boolean {
+  return ["ready", "streaming", "failed"].includes(state) && listeners.length > 0;
+}
