@@ -4,8 +4,8 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Uid } from "../lib/protocol/uid.ts";
-import { Gateway, scistream, tempFolder } from "./harness.ts";
-import { call, GATEWAY, globus, globusFlags, refusal, session } from "./oauth/gateway.ts";
+import { Gateway, scistream } from "./harness.ts";
+import { authenticated, call, GATEWAY, refusal, session } from "./oauth/gateway.ts";
 
 /** The lines of a control server's audit log. */
 function lines({ audit }: Gateway): Record<string, unknown>[] {
@@ -17,13 +17,8 @@ const shown = (all: Record<string, unknown>[]) =>
   all.map(({ call, caller, outcome, session }) => [call, caller, outcome, session]);
 
 Deno.test("who asked for what, from where, and what became of it; and no secret", async () => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start(
-    "--type=Mock",
-    "--hello-timeout=1",
-    ...globusFlags(oauth, folder.path),
-  );
+  await using facility = await authenticated(["--type=Mock", "--hello-timeout=1"]);
+  const { oauth, gateway } = facility;
   const [alice, bob] = [
     await oauth.token({ user: "alice@anl.gov", server: GATEWAY.id }),
     await oauth.token({ user: "bob@anl.gov", server: GATEWAY.id }),

@@ -7,6 +7,7 @@ import { Uid } from "../lib/protocol/uid.ts";
 import { eventually, Gateway, scistream, tempFolder } from "./harness.ts";
 import {
   assertStreams,
+  authenticated,
   call,
   GATEWAY,
   globus,
@@ -30,9 +31,8 @@ async function asked(oauth: OAuthServer, work: () => Promise<unknown>): Promise<
 }
 
 Deno.test("a token that does not count is refused, with at most one question to the provider", async (t) => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path));
+  await using facility = await authenticated(["--type=Mock"]);
+  const { oauth, gateway } = facility;
   const mint = (options: Partial<Parameters<OAuthServer["token"]>[0]> = {}) =>
     oauth.token({ user: "alice@anl.gov", server: GATEWAY.id, ...options });
   const owner = await mint();
@@ -95,9 +95,8 @@ Deno.test("a token that does not count is refused, with at most one question to 
 });
 
 Deno.test("while the provider does not do its part nobody new is served, and what runs goes on", async (t) => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path));
+  await using facility = await authenticated(["--type=Mock"]);
+  const { oauth, gateway } = facility;
   const mint = () => oauth.token({ user: "alice@anl.gov", server: GATEWAY.id });
   const owner = await mint();
   const uid = newUid();
@@ -156,13 +155,8 @@ const json = (body: string) => ({
 });
 
 Deno.test("an expired token is refused from that second on, whatever is remembered", async () => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start(
-    "--type=Mock",
-    "--token-cache=3600",
-    ...globusFlags(oauth, folder.path),
-  );
+  await using facility = await authenticated(["--type=Mock", "--token-cache=3600"]);
+  const { oauth, gateway } = facility;
   const token = await oauth.token({ user: "alice", server: GATEWAY.id, expiresInSeconds: 2 });
   const { expires_ms } = await call(gateway, token, "whoami");
   await eventually("the token expires", () => Date.now() >= expires_ms);

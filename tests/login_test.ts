@@ -7,6 +7,7 @@ import { dial, EchoServer, readExactly, writeAll } from "./echo.ts";
 import { assertOk, eventually, freePort, Gateway, tempFolder } from "./harness.ts";
 import { signIn } from "./oauth/browser.ts";
 import {
+  authenticated,
   call,
   GATEWAY,
   globus,
@@ -36,12 +37,8 @@ const entry = (gateway: Gateway, scope: string, more = "") =>
 /** A user who is logged in for one control server. */
 async function loggedIn() {
   const stack = new AsyncDisposableStack();
-  const oauth = stack.use(await globus());
-  const folder = stack.use(tempFolder());
+  const { oauth, gateway } = stack.use(await authenticated(["--type=Mock"]));
   const alice = stack.use(new User(ALICE));
-  const gateway = stack.use(
-    await Gateway.start("--type=Mock", ...globusFlags(oauth, folder.path)),
-  );
   alice.configure(entry(gateway, GATEWAY.id));
   assertOk(await alice.login([`--globus-url=${oauth.url}`], codeOf));
   return { oauth, alice, gateway, [Symbol.asyncDispose]: () => stack.disposeAsync() };

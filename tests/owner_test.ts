@@ -8,6 +8,7 @@ import { dial, echoes, EchoServer, readExactly, writeAll } from "./echo.ts";
 import { assertOk, Gateway, scistream, tempFolder } from "./harness.ts";
 import {
   assertStreams,
+  authenticated,
   call,
   GATEWAY,
   globus,
@@ -23,13 +24,8 @@ const mint = (oauth: OAuthServer, user: string) => oauth.token({ user, server: G
 const anonymous = (sentence: string) => sentence.replace(/session [0-9a-f]{8}/g, "session …");
 
 Deno.test("others are refused a session as if it were not there, and its stream goes on", async (t) => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start(
-    "--wan=plain",
-    "--hello-timeout=1",
-    ...globusFlags(oauth, folder.path),
-  );
+  await using facility = await authenticated(["--wan=plain", "--hello-timeout=1"]);
+  const { oauth, gateway } = facility;
   await using echo = new EchoServer();
   const [alice, bob] = [await mint(oauth, "alice@anl.gov"), await mint(oauth, "bob@anl.gov")];
   const uid = newUid();
@@ -99,15 +95,13 @@ Deno.test("others are refused a session as if it were not there, and its stream 
 });
 
 Deno.test("administrators list and release everybody's, and do nothing else to them", async () => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start(
+  await using facility = await authenticated([
     "--type=Mock",
     "--hello-timeout=1",
     "--allow=domain:anl.gov",
     "--admin=user:carol@ops.example",
-    ...globusFlags(oauth, folder.path),
-  );
+  ]);
+  const { oauth, gateway } = facility;
   const users = ["alice@anl.gov", "bob@anl.gov", "carol@ops.example"];
   const [alice, bob, carol] = await Promise.all(users.map((user) => mint(oauth, user))) as [
     string,
@@ -147,15 +141,13 @@ Deno.test("administrators list and release everybody's, and do nothing else to t
 });
 
 Deno.test("quotas are each identity's own", async (t) => {
-  await using oauth = await globus();
-  using folder = tempFolder();
-  await using gateway = await Gateway.start(
+  await using facility = await authenticated([
     "--type=Mock",
     "--quota-sessions=2",
     "--quota-channels=5",
     "--quota-rate=1000",
-    ...globusFlags(oauth, folder.path),
-  );
+  ]);
+  const { oauth, gateway } = facility;
   const [alice, bob] = [await mint(oauth, "alice"), await mint(oauth, "bob")];
   const role = "PROD";
   const refused = (message: { num_conn: number; rate: number }, token = alice) =>

@@ -8,7 +8,7 @@ import type { Method } from "../../lib/protocol/codec.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../../lib/protocol/errors.ts";
 import type { ControlMethods } from "../../proto/messages.ts";
-import { Gateway } from "../harness.ts";
+import { Gateway, tempFolder } from "../harness.ts";
 import { OAuthServer, type OAuthServerOptions } from "./provider.ts";
 
 /** A control server's client at the provider. */
@@ -26,7 +26,7 @@ export function globus(options: Partial<OAuthServerOptions> = {}): Promise<OAuth
   return OAuthServer.start({ shape: "globus", servers, ...options });
 }
 
-/** A provider as any other is, with two control servers. */
+/** A provider that is not Globus, with two control servers. */
 export function plain(options: Partial<OAuthServerOptions> = {}): Promise<OAuthServer> {
   const servers = [GATEWAY, OTHER].map((server) => ({
     ...server,
@@ -45,6 +45,18 @@ export function globusFlags(oauth: OAuthServer, folder: string, server = GATEWAY
     `--client-id=${server.id}`,
     `--client-secret-file=${file}`,
   ];
+}
+
+/** A control server with these flags, and the provider of Globus' shape that it asks. */
+export async function authenticated(
+  flags: string[],
+  options: Partial<OAuthServerOptions> = {},
+): Promise<{ oauth: OAuthServer; gateway: Gateway } & AsyncDisposable> {
+  const stack = new AsyncDisposableStack();
+  const oauth = stack.use(await globus(options));
+  const folder = stack.use(tempFolder());
+  const gateway = stack.use(await Gateway.start(...flags, ...globusFlags(oauth, folder.path)));
+  return { oauth, gateway, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 /** Runs `work` with a client that carries this token. */
