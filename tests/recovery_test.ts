@@ -245,6 +245,13 @@ Deno.test("sessions of before count: ports, capacity, number", async () => {
     await refusal(ask({ rate: 0, num_conn: 1 })),
     /^NO_RESOURCE .*already has its 2 sessions/,
   );
+  // Back in the old range its two ports are still somebody's.
+  await gateway.process.stop("SIGKILL");
+  await gateway.launch(portOf(gateway), ...flags(first.text), "--max-sessions=9");
+  assertMatch(
+    await refusal(ask({ rate: 0, num_conn: 1 })),
+    /^NO_RESOURCE .* 0 of \d+-\d+ are free/,
+  );
 });
 
 Deno.test("an owner's session is the owner's after a restart as well", async () => {
