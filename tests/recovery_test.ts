@@ -247,7 +247,12 @@ Deno.test("sessions of before count: ports, capacity, number", async () => {
   );
   // Back in the old range its two ports are still somebody's.
   await gateway.process.stop("SIGKILL");
-  await gateway.launch(portOf(gateway), ...flags(first.text), "--max-sessions=9");
+  await gateway.launch(
+    portOf(gateway),
+    ...flags(first.text),
+    "--max-sessions=9",
+    "--hello-timeout=2",
+  );
   assertMatch(
     await refusal(ask({ rate: 0, num_conn: 1 })),
     /^NO_RESOURCE .* 0 of \d+-\d+ are free/,
