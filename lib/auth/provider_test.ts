@@ -65,6 +65,27 @@ Deno.test("a redirect is not followed, and what is too long is not read", async 
   );
 });
 
+Deno.test("one question after another goes over one connection", async () => {
+  const ports = new Set<number>();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (_request, { remoteAddr }) => {
+      ports.add((remoteAddr as Deno.NetAddr).port);
+      return new Response("yes");
+    },
+  );
+  {
+    const issuer = `http://127.0.0.1:${server.addr.port}`;
+    using provider = new Provider({ issuer });
+    for (let i = 0; i < 5; i++) {
+      const answer = await provider.http.fetch(issuer, { method: "POST", body: "token=x" });
+      assertEquals(await answer.text(), "yes");
+    }
+  }
+  assertEquals(ports.size, 1);
+  await server.shutdown();
+});
+
 Deno.test("secrets go to https, and to this machine; to nobody else", () => {
   for (
     const issuer of [
