@@ -60,7 +60,13 @@ export type { ProviderSettings } from "./lib/auth/provider.ts";
 export type { Verdict, Verifier } from "./lib/auth/verifier.ts";
 export type { Quotas } from "./lib/s2cs/owner.ts";
 export { type Certificate, type CertificateOptions, makeCertificate } from "./lib/certificate.ts";
-export { type S2cs, type S2csOptions, startS2cs } from "./lib/s2cs/server.ts";
+export { type S2cs, startS2cs } from "./lib/s2cs/server.ts";
+export {
+  type CallerLimits,
+  type Changeable,
+  LIMITS,
+  type S2csOptions,
+} from "./lib/s2cs/settings.ts";
 export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";
 export type { ProxySettings } from "./lib/s2ds/proxy/proxied.ts";
 export type { S2dsSettings, Wan } from "./lib/s2ds/s2ds.ts";

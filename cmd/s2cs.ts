@@ -1,10 +1,15 @@
-import { command, Exit, type Group } from "../lib/cli/command.ts";
-import { openAccess, serverAuthFlags, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
-import { bool, integer, parsed, seconds, text, UsageError } from "../lib/cli/flags.ts";
-import { textLog } from "../lib/log.ts";
-import { Endpoint, parseHost } from "../lib/protocol/endpoint.ts";
-import { messageOf, quote } from "../lib/protocol/errors.ts";
-import { PortRange, RATE_POLICIES, type RatePolicy } from "../lib/protocol/values.ts";
+import { command, Exit, type Group, type Io } from "../lib/cli/command.ts";
+import { openAccess, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
+import { type Options, UsageError } from "../lib/cli/flags.ts";
+import { limitsOf } from "../lib/cli/limit_flags.ts";
+import { reloader } from "../lib/cli/reloader.ts";
+import { s2csFlags } from "../lib/cli/s2cs_flags.ts";
+import { watchFiles } from "../lib/cli/watched_files.ts";
+import { arm } from "../lib/fault_points.ts";
+import { type Log, textLog } from "../lib/log.ts";
+import { Endpoint } from "../lib/protocol/endpoint.ts";
+import { messageOf } from "../lib/protocol/errors.ts";
+import type { Changeable } from "../lib/s2cs/settings.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
 import { survive } from "../lib/survive.ts";
 import { runtimeFault, versionLine } from "../lib/version.ts";
@@ -15,108 +20,10 @@ const start = command({
   details: `Accepts requests over gRPC, reserves ports and runs the data server that forwards.
 The first Ctrl-C or SIGTERM lets established connections finish and releases every
 session; a second one does not wait for them. With --keep-sessions streams go on, and
-the next s2cs on the same address takes them over.`,
-  flags: {
-    listenerIp: parsed(
-      "address that it listens on, and that consumers' listeners are on",
-      parseHost,
-      {
-        value: "IP",
-        default: "0.0.0.0",
-      },
-    ),
-    port: integer("port of the control server; 0 takes a free one", {
-      value: "PORT",
-      default: "5000",
-      least: 0,
-      most: 65535,
-    }),
-    wanIp: parsed(
-      "address of this gateway that other gateways reach: producers' listeners are told and bound there; without it they are told as --listener-ip and bound on every address",
-      parseHost,
-      { value: "IP" },
-    ),
-    portRange: parsed("ports for data listeners", PortRange.parse, {
-      value: "FIRST-LAST",
-      default: "5100-5200",
-    }),
-    type: text(
-      "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
-      { value: "TYPE", default: "S2DS", short: "t" },
-    ),
-    wan: parsed(
-      "between gateways, S2DS encrypts (tls) or not (plain); both gateways of a session must do alike, and one that runs a plain proxy is plain",
-      parseWan,
-      { value: "tls|plain", default: "tls" },
-    ),
-    workers: integer("processes of S2DS that share the connections; one a core if not given", {
-      value: "N",
-      least: 1,
-      most: 64,
-    }),
-    udp: bool("S2DS forwards UDP beside TCP, each listener's port; it takes --wan plain"),
-    ratePolicy: parsed(
-      "what a request's rate means: nothing (ignore), a part of --capacity (reserve), or also a limit that S2DS holds the session to (enforce)",
-      parseRatePolicy,
-      { value: "POLICY", default: "reserve" },
-    ),
-    capacity: integer(
-      "kilobytes per second that all sessions' rates together may reach; 0 is no bound",
-      { value: "KBPS", default: "0", least: 0, most: Number.MAX_SAFE_INTEGER },
-    ),
-    dockerSocket: text(
-      "Unix socket of the Docker Engine; $DOCKER_HOST if not given, else /var/run/docker.sock",
-      { value: "PATH" },
-    ),
-    image: text("container image instead of haproxy:latest, nginx:latest or stunnel:latest", {
-      value: "NAME",
-    }),
-    proxyDir: text(
-      "folder for proxies' configurations, which the Docker Engine must be able to mount; the state folder if not given",
-      { value: "DIR", env: "HAPROXY_CONFIG_PATH" },
-    ),
-    proxyConnections: integer("connections at once of one session's proxy", {
-      default: "1024",
-      least: 1,
-      most: 100_000,
-    }),
-    proxyMemory: integer("megabytes that one session's proxy may use", {
-      default: "2048",
-      least: 64,
-      most: 1 << 20,
-      value: "MB",
-    }),
-    stunnelCiphers: parsed(
-      "default encrypts; null proves the peer and encrypts nothing, as SciStream's Python implementation does",
-      parseStunnelCiphers,
-      { value: "NAME", default: "default" },
-    ),
-    serverCrt: text("PEM certificate chain", { value: "FILE", default: "server.crt" }),
-    serverKey: text("PEM private key", { value: "FILE", default: "server.key" }),
-    ssl: bool("serve TLS; False serves anyone who can reach the port, unencrypted", {
-      default: "True",
-    }),
-    helloTimeout: seconds("how long a request waits for its application's hello", {
-      default: "180",
-    }),
-    drainTimeout: seconds("how long a released session's connections may go on", { default: "10" }),
-    keepSessions: bool(
-      "when stopped, leave sessions running for the next control server on this address: for upgrades",
-    ),
-    maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
-    maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
-    ...serverAuthFlags,
-    stateDir: text("folder for sockets and logs; $XDG_STATE_HOME/scistream if not given", {
-      value: "DIR",
-    }),
-    auditLog: text(
-      "file for who asked for what and what became of it, as JSON lines; audit-IP-PORT.jsonl in the state folder if not given, none for none",
-      { value: "FILE", default: "" },
-    ),
-    config: text("TOML file with any of these options as keys", { value: "FILE" }),
-    verbose: bool("log every call", { short: "v" }),
-    version: bool("print the version and end"),
-  },
+the next s2cs on the same address takes them over. SIGHUP has it read its files again:
+certificate, key, secrets and --config; so does a change of them. What cannot change
+while it runs is named.`,
+  flags: s2csFlags,
   args: [],
   examples: [
     "scistream cert --ip 192.168.10.11",
@@ -137,17 +44,18 @@ the next s2cs on the same address takes them over.`,
     }
     warnOfShownSecret(line, io);
     const log = textLog(options.verbose ? "debug" : "info", io.err);
-    const access = await openAccess(options, log);
+    const point = io.env("SCISTREAM_FAULT_POINT");
+    if (point !== undefined) arm(point);
+    const changeable = await readChangeable(options, io, log);
     const { parseType } = await import("../lib/s2ds/types.ts");
     const { dockerSocket } = await import("../lib/docker/socket.ts");
     const type = parseType(options.type);
-    const { ssl, serverCrt, serverKey } = options;
-    const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     survive((message) => log("error", message));
     const server = await startS2cs({
       ...options,
-      ...access,
+      ...changeable,
+      allow: changeable.allow,
       dockerSocket: dockerSocket(options.dockerSocket, (name) => Deno.env.get(name)),
       limits: {
         threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
@@ -158,13 +66,11 @@ the next s2cs on the same address takes them over.`,
       workers: options.workers ?? Math.min(navigator.hardwareConcurrency, MOST_THREADS),
       address: new Endpoint(options.listenerIp, options.port),
       type,
-      tls,
-      helloTimeoutMs: options.helloTimeout,
-      drainTimeoutMs: options.drainTimeout,
+      reconcileMs: options.reconcileInterval,
       stateDir: options.stateDir ?? defaultStateDir((name) => Deno.env.get(name)),
       log,
     });
-    if (tls) {
+    if (options.ssl) {
       io.out(`Secure gRPC Server started on ${server.address}`);
     } else {
       io.out(`WARNING: INSECURE gRPC Server started on ${server.address}`);
@@ -173,9 +79,22 @@ the next s2cs on the same address takes them over.`,
       );
       io.err("WARNING: clients cannot know whom they talk to. Never use this across a network.");
     }
-    if (!access.auth) {
+    if (!changeable.auth) {
       log("warn", "callers are not authenticated: whoever reaches this port can make sessions");
     }
+    const reload = reloader(line, {
+      log,
+      hasAuth: changeable.auth !== undefined,
+      read: (next) => readChangeable(next, io, log),
+      apply: (changed) => server.reload(changed),
+    });
+    io.onHangUp(() => reload("SIGHUP"));
+    const { ssl, serverCrt, serverKey, clientSecretFile, issuerCa } = options;
+    const files = [ssl && serverCrt, ssl && serverKey, clientSecretFile, issuerCa, line.file]
+      .filter((path) => typeof path === "string");
+    watchFiles(files, () => reload("a file has changed"), io.interrupted).catch((error) =>
+      log("warn", `files are not watched, SIGHUP is needed after a change: ${messageOf(error)}`)
+    );
     await aborted(io.interrupted);
     log(
       "info",
@@ -191,24 +110,28 @@ the next s2cs on the same address takes them over.`,
   },
 });
 
+/** What may change while it runs, from the flags and the files that they name. */
+async function readChangeable(
+  options: Options<typeof s2csFlags>,
+  io: Io,
+  log: Log,
+): Promise<Changeable> {
+  const { ssl, serverCrt, serverKey } = options;
+  const callerLimits = limitsOf(options);
+  const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
+  const { capacity, keepSessions, maxSessions, maxConn } = options;
+  return {
+    ...await openAccess(options, log),
+    tls,
+    callerLimits,
+    helloTimeoutMs: options.helloTimeout,
+    drainTimeoutMs: options.drainTimeout,
+    ...{ capacity, keepSessions, maxSessions, maxConn },
+  };
+}
+
 /** More do not make one session faster. */
 const MOST_THREADS = 16;
-
-function parseWan(text: string): "tls" | "plain" {
-  if (text === "tls" || text === "plain") return text;
-  throw new UsageError(`${quote(text)} is neither tls nor plain`);
-}
-
-function parseRatePolicy(text: string): RatePolicy {
-  const policy = RATE_POLICIES.find((each) => each === text);
-  if (policy) return policy;
-  throw new UsageError(`${quote(text)} is none of ${RATE_POLICIES.join(", ")}`);
-}
-
-function parseStunnelCiphers(text: string): "default" | "null" {
-  if (text === "default" || text === "null") return text;
-  throw new UsageError(`${quote(text)} is neither default nor null`);
-}
 
 async function readTls(crt: string, key: string, warn: (sentence: string) => void) {
   const { checkCertificate, checkKey } = await import("../lib/protocol/pem.ts");

@@ -2,6 +2,7 @@
  * The executable: finds the command, runs it, and is the one place that exits.
  * @module
  */
+import type { Config } from "../lib/cli/config.ts";
 import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
 import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
@@ -78,10 +79,12 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
         : `unknown command ${quote(name)}: ${choice}`,
     );
   }
-  const line = parseCommandLine(flags, found.flags, found.args, {
-    env: io.env,
-    ...await readFile(group, found, flags, io),
-  });
+  const read = async () => {
+    const { path, ...config } = await readFile(group, found, flags, io);
+    const line = parseCommandLine(flags, found.flags, found.args, { env: io.env, ...config });
+    return { ...line, file: path, reread: read };
+  };
+  const line = await read();
   if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
   return await found.run(line, io);
 }
@@ -120,7 +123,12 @@ function wantsHelp(argv: readonly string[]): boolean {
  * What the file of `--config` or SCISTREAM_CONFIG says, or without one the user's own file for this
  * group of commands, if there is one.
  */
-async function readFile(group: Group, found: Command, argv: readonly string[], io: Io) {
+async function readFile(
+  group: Group,
+  found: Command,
+  argv: readonly string[],
+  io: Io,
+): Promise<Partial<Config> & { path?: string }> {
   if (!("config" in found.flags)) return {};
   const named = splitCommandLine(argv, found.flags).flags.config ?? io.env("SCISTREAM_CONFIG");
   const path = named ?? configFile(group.name, io.env);
@@ -136,7 +144,7 @@ async function readFile(group: Group, found: Command, argv: readonly string[], i
   }
   const { readConfig } = await import("../lib/cli/config.ts");
   const shape = Object.fromEntries(group.commands.map((each) => [each.name, each.flags]));
-  return readConfig(path, source, shape, found.name);
+  return { ...readConfig(path, source, shape, found.name), path };
 }
 
 async function help(words: readonly string[], io: Io): Promise<void> {
@@ -244,6 +252,7 @@ function processIo(): Io {
     get watched() {
       return Deno.stderr.isTerminal();
     },
+    onHangUp: (act) => Deno.addSignalListener("SIGHUP", act),
     interrupted: interrupted.signal,
     forced: forced.signal,
     release() {

@@ -11,7 +11,7 @@ export interface Source {
 const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "proto/", may: [], packages: [] },
   // The protocol knows nothing of sockets, flags or sessions.
-  { room: "lib/protocol/", may: ["lib/protocol/", "proto/"] },
+  { room: "lib/protocol/", may: ["lib/protocol/", "lib/buckets.ts", "proto/"] },
   // Data servers know nothing of sessions or gRPC.
   {
     room: "lib/s2ds/",
@@ -20,6 +20,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/docker/",
       "lib/protocol/",
       "lib/certificate.ts",
+      "lib/fault_points.ts",
       "lib/self.ts",
       "templates/",
     ],
@@ -29,8 +30,17 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "lib/docker/", may: ["lib/docker/", "lib/protocol/errors.ts"], packages: ["node:"] },
   {
     room: "lib/s2cs/",
-    may: ["lib/s2cs/", "lib/s2ds/", "lib/auth/", "lib/protocol/", "lib/log.ts", "proto/"],
-    packages: ["node:"],
+    may: [
+      "lib/s2cs/",
+      "lib/s2ds/",
+      "lib/auth/",
+      "lib/protocol/",
+      "lib/buckets.ts",
+      "lib/fault_points.ts",
+      "lib/log.ts",
+      "proto/",
+    ],
+    packages: ["node:", "prom-client"],
   },
   // Who somebody is has nothing to do with what they ask for.
   {

@@ -298,34 +298,59 @@ Deno.test("calls that come while sessions are taken up wait, and are answered", 
 });
 
 /** A gateway with a session, whose control server was killed, and the file of its sessions. */
-async function killed(echo: EchoServer) {
-  const gateway = await Gateway.start("--wan=plain");
+async function killed(echo: EchoServer, type = "S2DS") {
+  const gateway = await Gateway.start("--wan=plain", `--type=${type}`);
   const uid = newUid();
   const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
+  const established = await dial(listener);
+  await roundTrip(established, "before");
   await gateway.process.stop("SIGKILL");
   const [folder] = [...Deno.readDirSync(gateway.stateDir)].map(({ name }) => name);
-  return { gateway, uid, listener, file: `${gateway.stateDir}/${folder}/sessions.db` };
+  const file = `${gateway.stateDir}/${folder}/sessions.db`;
+  return { gateway, uid, listener, established, file };
 }
 
-Deno.test("a damaged file is moved aside: the gateway starts without its sessions, and holds nothing", async () => {
-  await using echo = new EchoServer();
-  const { gateway, listener, file } = await killed(echo);
-  await using _ = gateway;
-  for (const end of ["-wal", "-shm"]) Deno.removeSync(`${file}${end}`);
-  Deno.writeTextFileSync(file, "no database ".repeat(1000));
-  await gateway.launch(portOf(gateway), "--wan=plain");
-  await gateway.process.line(
-    /the sessions' file is damaged .*; it is now \S+sessions\.db\.damaged-/,
-    "err",
-  );
-  assertEquals((await call(gateway, undefined, "list")).sessions, []);
-  assert(!await echoes(listener));
-});
+for (const type of ["S2DS", "HaproxySubprocess"]) {
+  Deno.test(`${type}: a damaged file is moved aside, and the gateway made anew from what runs`, async () => {
+    await using echo = new EchoServer();
+    await using other = new NamedServer("other");
+    const { gateway, uid, listener, established, file } = await killed(echo, type);
+    await using _ = gateway;
+    for (const end of ["-wal", "-shm"]) Deno.removeSync(`${file}${end}`);
+    Deno.writeTextFileSync(file, "no database ".repeat(1000));
+    await gateway.launch(portOf(gateway), "--wan=plain", `--type=${type}`);
+    await gateway.process.line(
+      /the sessions' file is damaged .*; it is now \S+sessions\.db\.damaged-/,
+      "err",
+    );
+    const { state, reason, channels, role } = await status(gateway, uid);
+    assertEquals([state, reason, role], ["streaming", TAKEN_UP, "PROD"]);
+    assertEquals(
+      [channels[0]?.listener, channels[0]?.target],
+      [listener, String(echo.endpoint)],
+    );
+    await roundTrip(established, "after");
+    // It is a session like any other, and in the new file.
+    await call(gateway, undefined, "update", {
+      uid,
+      role,
+      remote_listeners: [String(other.endpoint)],
+    });
+    await gateway.process.stop("SIGKILL");
+    await gateway.launch(portOf(gateway), "--wan=plain", `--type=${type}`);
+    assertEquals(await nameAt(listener), "other");
+    established.close();
+    await call(gateway, undefined, "release", { uid });
+    assertEquals((await gateway.process.stop()).code, 0);
+    assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
+  });
+}
 
 Deno.test("a file of a later version is refused, and what runs goes on", async () => {
   await using echo = new EchoServer();
-  const { gateway, uid, listener, file } = await killed(echo);
+  const { gateway, uid, listener, established, file } = await killed(echo);
   await using _ = gateway;
+  established.close();
   const later = (version: number) => {
     const database = new DatabaseSync(file);
     database.exec(`PRAGMA user_version = ${version}`);

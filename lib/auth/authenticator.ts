@@ -53,10 +53,17 @@ const MOST_AT_ONCE = 256;
 export class Authenticator implements Disposable {
   readonly #options: AuthOptions;
   readonly #verdicts = new Verdicts<Principal, ScistreamError>();
+  #asking = 0;
+  #isOver = false;
 
   /** Takes the verifier over, and closes it when it is disposed of. */
   constructor(options: AuthOptions) {
     this.#options = options;
+  }
+
+  /** Whether {@linkcode authenticate} lets this token in without asking anybody. */
+  knows(token: Secret): boolean {
+    return this.#verdicts.isGood(token.reveal());
   }
 
   /**
@@ -72,7 +79,10 @@ export class Authenticator implements Disposable {
     // What cannot be a token is not worth a question.
     if (text === INVALID_TOKEN || !TOKEN.test(text)) throw invalid(clientId);
     const known = await this.#verdicts.get(text, async () => {
-      const value = await this.#find(text);
+      this.#asking++;
+      const value = await this.#find(text).finally(() => {
+        if (--this.#asking === 0 && this.#isOver) this.#close();
+      });
       if (value instanceof ScistreamError) return { value, good: false, ms: cacheMs };
       return { value, good: true, ms: cacheMs };
     });
@@ -126,8 +136,13 @@ export class Authenticator implements Disposable {
     }
   }
 
-  /** Closes the connections to the provider. */
+  /** Closes the connections to the provider, once what is being asked is answered. */
   [Symbol.dispose](): void {
+    this.#isOver = true;
+    if (this.#asking === 0) this.#close();
+  }
+
+  #close(): void {
     this.#options.verifier[Symbol.dispose]();
   }
 }

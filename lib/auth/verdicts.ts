@@ -27,6 +27,11 @@ export class Verdicts<Good, Bad> {
     return this.#pending.size;
   }
 
+  /** Whether a token is known to be good. */
+  isGood(token: string): boolean {
+    return (this.#good.get(keyOf(token))?.until ?? 0) > this.#now();
+  }
+
   /**
    * What is known, or found out by `find`: one at a time for one token. What it throws is not
    * remembered.
@@ -38,7 +43,7 @@ export class Verdicts<Good, Bad> {
       { value: Good; good: true; ms: number } | { value: Bad; good: false; ms: number }
     >,
   ): Promise<Good | Bad> {
-    const key = createHash("sha256").update(token).digest("base64");
+    const key = keyOf(token);
     const known = this.#good.get(key) ?? this.#bad.get(key);
     if (known && known.until > this.#now()) return known.value;
     const pending = this.#pending.get(key);
@@ -54,6 +59,10 @@ export class Verdicts<Good, Bad> {
     this.#pending.set(key, finding);
     return await finding;
   }
+}
+
+function keyOf(token: string): string {
+  return createHash("sha256").update(token).digest("base64");
 }
 
 /** A Map keeps the order of insertion, so the first is the oldest. */

@@ -32,6 +32,8 @@ export interface Io {
   readLine(): Promise<string | undefined>;
   /** Whether somebody looks at stderr. */
   watched: boolean;
+  /** From now on SIGHUP does this, and does not end the process. */
+  onHangUp(act: () => void): void;
   /** Aborted by the first Ctrl-C or SIGTERM: wind up. */
   interrupted: AbortSignal;
   /** Aborted by the second: at once. */

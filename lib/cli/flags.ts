@@ -54,6 +54,12 @@ export interface CommandLine<F extends Flags> {
   said: ReadonlySet<string>;
   /** What the configuration file says of single control servers. */
   servers: Servers;
+  /** The options as text, wherever they come from; those that are not set are not there. */
+  texts: Readonly<Record<string, string>>;
+  /** The configuration file, if one was read. */
+  file?: string;
+  /** The same command line with the configuration file as it is now. */
+  reread?: () => Promise<CommandLine<F>>;
 }
 
 interface Extra {
@@ -182,6 +188,7 @@ export function parseCommandLine<F extends Flags>(
 ): CommandLine<F> {
   const given = splitCommandLine(argv, flags);
   const options: Record<string, unknown> = {};
+  const texts: Record<string, string> = {};
   const said = new Set<string>();
   for (const [key, flag] of Object.entries(flags)) {
     const variable = envName(key, flag);
@@ -194,6 +201,7 @@ export function parseCommandLine<F extends Flags>(
       ? [`${flagName(key)} in the configuration file`, sources.file[key]]
       : [`default of --${flagName(key)}`, flag.default];
     if (text === undefined) continue;
+    texts[key] = text;
     if (given.flags[key] !== undefined || fromEnv !== undefined) said.add(key);
     try {
       options[key] = flag.parse(text);
@@ -207,6 +215,7 @@ export function parseCommandLine<F extends Flags>(
     rest: given.rest,
     said,
     servers: sources.servers ?? new Map(),
+    texts,
   };
 }
 

@@ -6,8 +6,10 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { ControlMethods } from "../../proto/messages.ts";
 import { controlDefinition, type Method, METHODS } from "./codec.ts";
+import { addressOf, type ConnectionRefusal, Connections } from "./connections.ts";
 import { Endpoint } from "./endpoint.ts";
 import { messageOf, ScistreamError } from "./errors.ts";
+import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import type { Secret } from "./secret.ts";
 import { AUTHORIZATION, bareToken, ERROR_CODE_KEY } from "./token.ts";
 
@@ -29,11 +31,24 @@ export type ControlHandlers = {
   ) => Promise<ControlMethods[M]["response"]>;
 };
 
+/** PEM certificate chain and key. */
+export interface ServerTls {
+  cert: Uint8Array;
+  key: Uint8Array;
+}
+
+/** Why a server refused somebody before a handler heard of it. */
+export type ServerRefusal = ConnectionRefusal | "metadata";
+
 /** Where and how to listen. */
 export interface ServerOptions {
   address: Endpoint;
-  /** PEM certificate chain and key; without them the server is plain. */
-  tls?: { cert: Uint8Array; key: Uint8Array };
+  /** Without it the server is plain. */
+  tls?: ServerTls;
+  /** {@linkcode SERVER_LIMITS} if not given. */
+  limits?: ServerLimits;
+  /** Told of whom the limits kept out. */
+  onRefused?: (why: ServerRefusal, address: string) => void;
   /** Told of every error that is a fault of ours, with the log id that the caller was given. */
   onFault: (logId: string, method: Method, error: unknown) => void;
 }
@@ -42,6 +57,10 @@ export interface ServerOptions {
 export interface ControlServer {
   /** Where it listens, with the real port where 0 was asked for. */
   address: Endpoint;
+  /** How many connections there are. */
+  readonly connections: number;
+  /** From now on, connections are met with this certificate; established ones go on. */
+  renew(tls: ServerTls): void;
   /** Stops accepting; resolves when calls under way have been answered. */
   close(): Promise<void>;
   /** Cuts whatever is left. */
@@ -51,14 +70,8 @@ export interface ControlServer {
 // What matters comes back as an error; grpc-js would write its own lines to stderr as well.
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
-const LIMITS = {
-  // A uid of 1 MB must still reach its check and be told what is wrong with it.
-  "grpc.max_receive_message_length": 4 << 20,
-  // A client that vanishes without a FIN is noticed within 80 s, and its pending req released.
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 20_000,
-  "grpc.so_reuseport": 0,
-};
+// A client that vanishes without a FIN is noticed within 80 s, and its pending req released.
+const KEEP_ALIVE = { "grpc.keepalive_time_ms": 60_000, "grpc.keepalive_timeout_ms": 20_000 };
 
 /**
  * Binds the handlers to the service and listens.
@@ -68,34 +81,90 @@ export async function serveControl(
   handlers: ControlHandlers,
   options: ServerOptions,
 ): Promise<ControlServer> {
-  const server = new grpc.Server(LIMITS);
-  const implementation: grpc.UntypedServiceImplementation = {};
-  for (const method of METHODS) implementation[method] = bind(method, handlers, options.onFault);
-  server.addService(controlDefinition as grpc.ServiceDefinition, implementation);
-
-  const credentials = options.tls
-    // Our own certificate as roots: grpc-js sends the roots along in the handshake, and its
-    // default is every CA that the environment names.
-    ? grpc.ServerCredentials.createSsl(Buffer.from(options.tls.cert), [{
-      cert_chain: Buffer.from(options.tls.cert),
-      private_key: Buffer.from(options.tls.key),
-    }])
-    : grpc.ServerCredentials.createInsecure();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(options.address.toString(), credentials, (error, port) => {
-      if (!error) return resolve(port);
-      reject(
-        new ScistreamError("CONN_ERROR", `cannot listen on ${options.address}: ${whyNot(error)}`, {
-          cause: error,
-        }),
-      );
-    });
+  const limits = options.limits ?? { ...SERVER_LIMITS };
+  const server = new grpc.Server({
+    ...KEEP_ALIVE,
+    "grpc.max_receive_message_length": limits.messageBytes,
+    "grpc.max_concurrent_streams": limits.streams,
   });
+  let injector = server.createConnectionInjector(credentials(options.tls));
+  const onRefused = options.onRefused ?? (() => {});
+  const connections = new Connections(limits, {
+    onConnection: (socket) => injector.injectConnection(socket),
+    onRefused,
+  });
+  const implementation: grpc.UntypedServiceImplementation = {};
+  for (const method of METHODS) {
+    const call = handled(method, handlers, options.onFault);
+    implementation[method] = (each: Call, callback: grpc.sendUnaryData<unknown>) => {
+      const peer = each.getPeer();
+      const ended = connections.began(peer);
+      const bytes = sizeOf(each.metadata);
+      if (bytes > limits.metadataBytes) {
+        ended();
+        onRefused("metadata", addressOf(peer));
+        return callback(toStatus(tooMuchMetadata(bytes, limits.metadataBytes), () => {}));
+      }
+      call(each, (error, response) => {
+        ended();
+        callback(error, response);
+      });
+    };
+  }
+  server.addService(controlDefinition as grpc.ServiceDefinition, implementation);
+  let address: Endpoint;
+  try {
+    address = await connections.listen(options.address);
+  } catch (error) {
+    throw new ScistreamError(
+      "CONN_ERROR",
+      `cannot listen on ${options.address}: ${whyNot(error as Error)}`,
+      { cause: error },
+    );
+  }
   return {
-    address: new Endpoint(options.address.host, port),
-    close: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
-    closeNow: () => server.forceShutdown(),
+    address,
+    get connections() {
+      return connections.size;
+    },
+    renew(tls) {
+      injector = server.createConnectionInjector(credentials(tls));
+    },
+    close() {
+      connections.close();
+      return new Promise((resolve) => server.tryShutdown(() => resolve()));
+    },
+    closeNow() {
+      connections.close();
+      server.forceShutdown();
+      connections.cut();
+    },
   };
+}
+
+function credentials(tls: ServerTls | undefined): grpc.ServerCredentials {
+  if (!tls) return grpc.ServerCredentials.createInsecure();
+  const [cert, key] = [Buffer.from(tls.cert), Buffer.from(tls.key)];
+  // Our own certificate as roots: grpc-js sends the roots along in the handshake, and its default is
+  // every CA that the environment names.
+  return grpc.ServerCredentials.createSsl(cert, [{ cert_chain: cert, private_key: key }]);
+}
+
+/** As HTTP/2 counts a header list (RFC 9113 section 6.5.2). */
+function sizeOf(metadata: grpc.Metadata): number {
+  const fields = Object.entries(metadata.toHttp2Headers());
+  return fields.reduce((sum, [name, values]) => {
+    const all = [values].flat();
+    return sum +
+      all.reduce((size: number, value) => size + name.length + String(value).length + 32, 0);
+  }, 0);
+}
+
+function tooMuchMetadata(bytes: number, most: number): ScistreamError {
+  return new ScistreamError(
+    "RATE_LIMIT",
+    `${bytes} bytes of metadata came with the call, and this control server takes ${most}`,
+  );
 }
 
 /** Why an address cannot be listened on; grpc-js wraps the reason in words of its own. */
@@ -105,15 +174,19 @@ function whyNot(error: Error): string {
   // Deno calls an address that is not here EINVAL.
   if (code === "EADDRNOTAVAIL" || code === "EINVAL") return "this machine has no such address";
   if (code === "EACCES") return "not allowed; ports below 1024 need the right to bind them";
-  if (/Name resolution failed/.test(error.message)) return "the host name has no address";
+  if (/ENOTFOUND|EAI_|failed to lookup|Name resolution/i.test(error.message)) {
+    return "the host name has no address";
+  }
   return messageOf(error);
 }
 
-function bind(
+type Call = grpc.ServerUnaryCall<unknown, unknown>;
+
+function handled(
   method: Method,
   handlers: ControlHandlers,
   onFault: ServerOptions["onFault"],
-): grpc.handleUnaryCall<unknown, unknown> {
+): (call: Call, callback: grpc.sendUnaryData<unknown>) => void {
   const handler = handlers[method] as (request: unknown, caller: Caller) => Promise<unknown>;
   return (call, callback) => {
     const gone = new AbortController();

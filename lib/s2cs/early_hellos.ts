@@ -6,16 +6,26 @@ interface Waiting<T> extends PromiseWithResolvers<T> {
   mayHave: (session: T) => boolean;
 }
 
+/** How many may wait, and for how many milliseconds. */
+interface EarlyBounds {
+  earlyHellos: number;
+  earlyTimeoutMs: number;
+}
+
 /** Hellos that arrived before their req, each waiting for it within bounds (contract section 3, beyond). */
 export class EarlyHellos<T> {
   readonly #waiting = new Map<string, Set<Waiting<T>>>();
-  readonly #most: number;
-  readonly #timeoutMs: number;
+  readonly #bounds: EarlyBounds;
   #count = 0;
 
-  constructor(most: number, timeoutMs: number) {
-    this.#most = most;
-    this.#timeoutMs = timeoutMs;
+  /** @param bounds may change while hellos wait */
+  constructor(bounds: EarlyBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#count;
   }
 
   /**
@@ -31,17 +41,18 @@ export class EarlyHellos<T> {
     late: ScistreamError,
   ): Promise<T> {
     signal.throwIfAborted();
-    if (this.#count >= this.#most) {
+    const { earlyHellos: most, earlyTimeoutMs } = this.#bounds;
+    if (this.#count >= most) {
       throw new ScistreamError(
         "RATE_LIMIT",
-        `${this.#most} hellos already wait for their req; say hello again after the req`,
+        `${most} hellos already wait for their req; say hello again after the req`,
       );
     }
     const arrival = { ...Promise.withResolvers<T>(), mayHave };
     const queue = this.#waiting.get(uid.hash) ?? new Set();
     this.#waiting.set(uid.hash, queue.add(arrival));
     this.#count++;
-    const timer = setTimeout(() => arrival.reject(late), this.#timeoutMs);
+    const timer = setTimeout(() => arrival.reject(late), earlyTimeoutMs);
     const cancel = () => arrival.reject(signal.reason);
     signal.addEventListener("abort", cancel, { once: true });
     try {

@@ -3,41 +3,75 @@
  * @module
  */
 import type { Authenticator, Principal } from "../auth/authenticator.ts";
-import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import { addressOf } from "../protocol/connections.ts";
+import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import type { AuditEntry, AuditLog } from "./audit.ts";
+import { type CallGuard, LimitError } from "./call_limits.ts";
 import type { Service } from "./service.ts";
 
 /** What stands in front of the methods. */
 export interface Front {
   /** Lets callers in, before anything else happens; everybody comes in without one. */
   auth?: Authenticator;
+  /** Keeps out whoever asks too much. */
+  guard: CallGuard;
   /** Takes what was asked and answered. */
   audit?: AuditLog;
+  /** Told of each answer. */
+  onAnswer: (method: string, outcome: string) => void;
 }
 
-/** The service behind it. */
-export function guarded(service: Service, { auth, audit }: Front): ControlHandlers {
+/** The service behind it. What the front is may change while calls come. */
+export function guarded(service: Service, front: Front): ControlHandlers {
   const handlers = Object.entries(service).map(([method, handler]) => [
     method,
     async (request: never, caller: Caller) => {
       const start = performance.now();
       let who: Principal | undefined;
-      const tell = (result: { answer?: Answer; error?: unknown }) =>
-        audit?.write(auditEntry(method, request, caller, who, { ...result, start }));
+      const tell = (result: { answer?: Answer; error?: unknown }) => {
+        const entry = auditEntry(method, request, caller, who, { ...result, start });
+        front.onAnswer(method, entry.outcome);
+        const { error } = result;
+        const worth = error === undefined ? CHANGING.includes(method) : true;
+        if (worth && !(error instanceof LimitError && !error.told)) front.audit?.write(entry);
+      };
+      let answered: (() => void) | undefined;
       try {
-        who = await auth?.authenticate(caller.token);
+        const address = addressOf(caller.peer);
+        who = await authenticate(front, caller, address);
+        answered = front.guard.admit(who?.id ?? address, who?.name ?? address);
         const answer = await handler(request, { ...caller, who });
-        if (CHANGING.includes(method)) tell({ answer: answer as Answer });
+        tell({ answer: answer as Answer });
         return answer;
       } catch (error) {
         tell({ error });
         throw error;
+      } finally {
+        answered?.();
       }
     },
   ]);
   return Object.fromEntries(handlers);
+}
+
+async function authenticate(
+  { auth, guard }: Front,
+  { token }: Caller,
+  address: string,
+): Promise<Principal | undefined> {
+  if (!auth || auth.knows(token)) return await auth?.authenticate(token);
+  const done = guard.checking(address);
+  let isBad = false;
+  try {
+    return await auth.authenticate(token);
+  } catch (error) {
+    isBad = error instanceof ScistreamError && error.status === Status.UNAUTHENTICATED;
+    throw error;
+  } finally {
+    done(isBad);
+  }
 }
 
 /** Methods that change something; of others only refusals are told. */

@@ -10,16 +10,19 @@ import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
 import { type ChannelStatus, idleChannel, type Resumed } from "../s2ds/data_server.ts";
 import { EarlyHellos } from "./early_hellos.ts";
+import { reach } from "../fault_points.ts";
 import { canResume, type LifeOptions, type Live, Lives } from "./lives.ts";
 import { notYours, owns } from "./owner.ts";
+import { toText } from "./record.ts";
 import type { Session } from "./session.ts";
 import { Sessions, type Which } from "./sessions.ts";
-import { next } from "./state.ts";
+import { next, type State } from "./state.ts";
 
 /** Settings of a gateway. */
 export interface GatewayOptions extends LifeOptions {
-  /** How long an early hello waits for its req. */
+  /** How long an early hello waits for its req, and how many may wait. */
   earlyTimeoutMs: number;
+  earlyHellos: number;
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
 }
@@ -51,7 +54,7 @@ export class Gateway {
     this.#options = options;
     this.#sessions = new Sessions(options);
     this.#lives = new Lives(options, this.#sessions);
-    this.#early = new EarlyHellos(options.maxSessions, options.earlyTimeoutMs);
+    this.#early = new EarlyHellos(options);
   }
 
   /**
@@ -76,6 +79,7 @@ export class Gateway {
     signal.addEventListener("abort", cancel, { once: true });
     if (signal.aborted) cancel();
     try {
+      reach("req.recorded");
       live.opening = lives.listen(live, request.numConn);
       await live.opening;
       if (live.ending) await live.hello.promise;
@@ -83,6 +87,7 @@ export class Gateway {
       lives.expect(live, "hello");
       this.#early.arrived(session.uid, live);
       await live.hello.promise;
+      reach("req.answering");
     } catch (error) {
       // Whatever ended the session says why; an error of our own ends it.
       if (!live.ending) lives.fail(live, "fault", messageOf(error));
@@ -123,7 +128,9 @@ export class Gateway {
     const first = session.state === "waiting";
     this.#lives.assertCan(session, "hello");
     session.appListeners = [...appListeners];
+    reach("hello.taken");
     this.#lives.step(live, "hello");
+    reach("hello.recorded");
     if (first) {
       this.#lives.expect(live, "update");
       live.hello.resolve();
@@ -156,14 +163,18 @@ export class Gateway {
     // Written before it is done: whoever takes over in the middle does it again.
     session.targets = perChannel;
     this.#options.store.put(session);
+    reach("update.recorded");
     try {
-      await this.#options.dataServer.target(session.uid.hash, perChannel);
+      const record = toText({ ...session, state: "streaming" });
+      await this.#options.dataServer.target(session.uid.hash, perChannel, record);
+      reach("update.applied");
     } catch (error) {
       session.targets = before;
       this.#options.store.put(session);
       throw error;
     }
     this.#lives.step(live, "update");
+    reach("update.done");
     clearTimeout(live.expiry);
     return { listeners: session.listeners, prodListeners: perChannel };
   }
@@ -183,14 +194,29 @@ export class Gateway {
     return await this.#report(this.#sessions.managed(which, who));
   }
 
+  /** From now on it goes by these settings; sessions that are there stay. */
+  configure(changed: Partial<GatewayOptions>): void {
+    Object.assign(this.#options, changed);
+  }
+
   /** Takes up what an earlier control server left; answers what the data server must hold. */
   restore(): Resumed[] {
-    return this.#lives.restore();
+    return this.#lives.restore(this.#options.drainTimeoutMs);
   }
 
   /** The caller's sessions, and an administrator every session, oldest first. */
   list(who?: Principal): Promise<SessionReport[]> {
     return Promise.all(this.#sessions.visibleTo(who).map((live) => this.#report(live)));
+  }
+
+  /** How many hellos wait for their req. */
+  get earlyHellos(): number {
+    return this.#early.size;
+  }
+
+  /** How many sessions are in a state. */
+  count(state: State): number {
+    return this.#sessions.all().filter(({ session }) => session.state === state).length;
   }
 
   /** How many sessions there are. */

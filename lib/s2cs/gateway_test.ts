@@ -26,6 +26,14 @@ class Scripted implements DataServer {
   onClose: (drainMs: number) => Promise<void> = () => Promise.resolve();
   start = () => Promise.resolve();
   stop = () => Promise.resolve();
+  found(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  reconcile(): Promise<void> {
+    return Promise.resolve();
+  }
+
   leave = () => Promise.resolve();
   status = () => Promise.resolve([] as ChannelStatus[]);
   /** Of the last session that was opened. */
@@ -63,6 +71,7 @@ function setUp(options: Partial<GatewayOptions> = {}) {
     dataServer: server,
     hosts: () => ({ told: "10.0.0.1", bound: "0.0.0.0" }),
     helloTimeoutMs: 60_000,
+    earlyHellos: 3,
     earlyTimeoutMs: options.helloTimeoutMs ?? 60_000,
     quotas: { sessions: 0, channels: 0, rate: 0 },
     maxSessions: 3,

@@ -6,11 +6,13 @@
 import type { Principal } from "../auth/authenticator.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
+import { reach } from "../fault_points.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Role, SessionRequest } from "../protocol/values.ts";
 import { type DataServer, type Opening, PortsInUse, type Resumed } from "../s2ds/data_server.ts";
 import type { PortPool } from "./ports.ts";
+import { toText } from "./record.ts";
 import type { Session } from "./session.ts";
 import type { Bounds, Held, Sessions } from "./sessions.ts";
 import { type Event, next, type State } from "./state.ts";
@@ -33,6 +35,8 @@ export interface LifeOptions extends Bounds {
   /** What a session's user should know about this uid, a sentence each. */
   warnings: (uid: Uid) => string[];
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** Told of each session that an earlier control server left: it is taken up again, or over. */
+  onRecovered?: (outcome: "resumed" | "over") => void;
   /** Told what happened to a session by itself, and not by a call. */
   onEvent?: (event: Event, session: Session) => void;
 }
@@ -100,7 +104,11 @@ export class Lives {
     for (;;) {
       live.ports = ports.take(numConn, strangers);
       try {
-        await dataServer.open(this.#opening(session, live.ports));
+        const listeners = live.ports.map((port) => new Endpoint(told, port));
+        // Whoever takes it up from this alone takes it up from where its request was answered.
+        const record = toText({ ...session, listeners, state: "ready" });
+        await dataServer.open(this.#opening(session, live.ports, record));
+        reach("req.opened");
         break;
       } catch (error) {
         ports.give(live.ports);
@@ -113,10 +121,12 @@ export class Lives {
     }
     session.listeners = live.ports.map((port) => new Endpoint(told, port));
     store.put(session);
+    reach("req.listening");
   }
 
   /** What the data server holds for a session with these ports. */
-  #opening({ uid, role, allow, rate }: Session, ports: readonly number[]): Opening {
+  #opening(session: Session, ports: readonly number[], record: string): Opening {
+    const { uid, role, allow, rate } = session;
     const { bound } = this.#options.hosts(role);
     return {
       uid,
@@ -124,43 +134,52 @@ export class Lives {
       listeners: ports.map((port) => new Endpoint(bound, port)),
       allow: [this.#options.allow, allow].filter((each) => each !== undefined),
       limit: this.#options.ratePolicy === "enforce" ? rate : 0,
+      record,
     };
   }
 
   /**
    * Takes up the sessions that an earlier control server of this gateway left. Those whose req was
-   * never answered are over, and so are those that were ending: nobody waits for them. Answers what
-   * the data server must hold; what it cannot bring back it tells as a fault.
+   * never answered are over, and so are those that were ending: nobody waits for them, but for their
+   * connections. Answers what the data server must hold; what it cannot bring back it tells as a fault.
    */
-  restore(): Resumed[] {
-    const { store, ports } = this.#options;
+  restore(drainMs: number): Resumed[] {
+    const { store, ports, onRecovered } = this.#options;
     return store.all().flatMap((session) => {
       const { uid, listeners, targets, state } = session;
+      const at = listeners.map(({ port }) => port);
+      const opening = this.#opening(session, at, toText(session));
       if (!canResume(session)) {
         this.#log("info", uid, `was ${state} when the control server ended; it is over`);
+        onRecovered?.("over");
         store.delete(uid);
-        return [];
+        const drains = state === "draining" && listeners.length > 0;
+        return drains ? [{ opening, targets, drainMs }] : [];
       }
+      onRecovered?.("resumed");
       const hello = Promise.withResolvers<void>();
       hello.resolve();
       const live: Live = {
         session,
         channels: listeners.length,
         hello,
-        ports: listeners.map(({ port }) => port),
+        ports: at,
       };
       ports.hold(live.ports);
       this.#sessions.add(live);
       const reason = "taken up again after the control server was restarted";
       if (state === "failed") {
         this.step(live, "recover", reason);
+      } else if (state === "ready" && targets.length > 0) {
+        // Its update was written down and then not finished. It is now.
+        this.step(live, "update", reason);
       } else {
         session.reason = reason;
         store.put(session);
       }
-      if (state === "ready") this.expect(live, "update");
-      this.#log("info", uid, `${state}: ${reason}`);
-      return [{ opening: this.#opening(session, live.ports), targets }];
+      if (session.state === "ready") this.expect(live, "update");
+      this.#log("info", uid, `${session.state}: ${reason}`);
+      return [{ opening, targets }];
     });
   }
 
@@ -202,6 +221,7 @@ export class Lives {
       return live.ending;
     }
     this.step(live, "release");
+    reach("release.recorded");
     live.hello.reject(pending);
     live.ending = this.#free(live, drainMs).finally(() => this.step(live, "drained"));
     return live.ending;
@@ -215,10 +235,12 @@ export class Lives {
     await live.opening?.catch(() => {});
     try {
       await dataServer.close(uid.hash, drainMs);
+      reach("release.closed");
     } finally {
       ports.give(live.ports);
       store.delete(uid);
       this.#sessions.delete(uid);
+      reach("release.done");
     }
   }
 

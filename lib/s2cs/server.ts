@@ -3,9 +3,8 @@
  * @module
  */
 import { isIPv6 } from "node:net";
-import type { Authenticator } from "../auth/authenticator.ts";
+import { reach } from "../fault_points.ts";
 import type { Log } from "../log.ts";
-import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { METHODS } from "../protocol/codec.ts";
@@ -15,64 +14,34 @@ import {
   type ControlServer,
   serveControl,
 } from "../protocol/server.ts";
-import type { PortRange, Rate, RatePolicy, Role } from "../protocol/values.ts";
+import type { Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
-import { createDataServer, type DataServerSettings } from "../s2ds/types.ts";
+import { createDataServer } from "../s2ds/types.ts";
+import { every } from "./every.ts";
 import { AuditLog } from "./audit.ts";
-import { guarded } from "./front.ts";
+import { boundBySystem } from "./settings.ts";
+import { CallGuard } from "./call_limits.ts";
+import { Counters } from "./counters.ts";
+import { type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
+import type { Http, Measured } from "./http.ts";
 import { PortPool } from "./ports.ts";
-import type { Quotas } from "./owner.ts";
+import { fromText } from "./record.ts";
+import { Refusals } from "./refusals.ts";
 import { service } from "./service.ts";
+import { type CallerLimits, type Changeable, LIMITS, type S2csOptions } from "./settings.ts";
 import { SqliteStore } from "./sqlite_store.ts";
-import type { SessionStore } from "./store.ts";
-
-/** Settings of a control server; times in milliseconds. */
-export interface S2csOptions extends DataServerSettings {
-  /** Where it listens; port 0 takes a free one. */
-  address: Endpoint;
-  /** Address of this gateway that the other gateway reaches; producers' listeners are told and bound there. */
-  wanIp?: string;
-  /** Ports for data listeners. */
-  portRange: PortRange;
-  /** Data server type, as `parseType` answers it. */
-  type: string;
-  /** PEM; without them the server is plain. */
-  tls?: { cert: Uint8Array; key: Uint8Array };
-  /** Lets callers in; everyone who reaches the address is served without one. */
-  auth?: Authenticator;
-  /** What one caller may have, where callers are authenticated. */
-  quotas: Quotas;
-  /** How long a req waits for its hello, and a session after that for its update. */
-  helloTimeoutMs: number;
-  /** How long a released session's connections may go on. */
-  drainTimeoutMs: number;
-  /** What the rates of requests mean. */
-  ratePolicy: RatePolicy;
-  /** Kilobytes per second that all rates together may reach; 0 is no bound. */
-  capacity: Rate;
-  /** Where data connections may come from. */
-  allow?: Networks;
-  /**
-   * File for who asked for what, as JSON lines; empty for one in the state folder, `none` for none.
-   */
-  auditLog: string;
-  /** Leaves sessions running when it stops, for the next control server of this gateway. */
-  keepSessions: boolean;
-  /** Sessions at once. */
-  maxSessions: number;
-  /** Channels of one session. */
-  maxConn: number;
-  /** Folder for the sockets and logs of this user's gateways. */
-  stateDir: string;
-  /** Takes what happens. */
-  log: Log;
-}
+import type { State } from "./state.ts";
 
 /** A running control server. */
 export interface S2cs {
   /** Where it listens, with the real port. */
   address: Endpoint;
+  /**
+   * From now on it goes by these settings: calls that come, sessions that are opened. Nothing that is
+   * under way is dropped.
+   */
+  reload(changed: Changeable): void;
   /**
    * Takes no more calls, lets established connections finish for the drain timeout, releases
    * everything and ends. A call with `force` hurries one that drains. Where sessions are kept, those
@@ -102,6 +71,12 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onNote: (session, note) => gateway.note(session, note),
   });
   assertAble(dataServer, options);
+  const counters = new Counters();
+  const refusals = new Refusals(log, (limit) => counters.refusals.add(limit));
+  const limits = { ...LIMITS };
+  const bound = await boundBySystem(log);
+  Object.assign(limits, bound(options.callerLimits));
+  const guard = new CallGuard(limits, refusals);
   // The port is taken before the gateway's folder is touched: who holds it owns that. Calls that come
   // meanwhile wait until what an earlier control server left has been taken up.
   const handlers = Promise.withResolvers<ControlHandlers>();
@@ -109,50 +84,100 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   const server = await serveControl(later(handlers.promise), {
     address: options.address,
     tls: options.tls,
+    limits,
+    onRefused: (why, address) => refusals.note(why, address),
     onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
   });
-  const folder = gatewayFolder(options.stateDir, server.address);
-  let store: SqliteStore | undefined;
-  let audit: AuditLog | undefined;
+  const home = { folder: gatewayFolder(options.stateDir, server.address), gateway: server.address };
+  await using started = new AsyncDisposableStack();
+  started.defer(() => server.closeNow());
   let gateway: Gateway;
+  let front: Front;
+  let http: Http | undefined;
   try {
-    await makePrivate(folder);
-    audit = openAudit(options, server.address);
-    store = SqliteStore.open(`${folder}/sessions.db`, (sentence) => log("error", sentence));
-    gateway = new Gateway(gatewayOptions(options, dataServer, store, audit));
-    await dataServer.start({ folder, gateway: server.address }, gateway.restore());
-    handlers.resolve(guarded(service(gateway, type), { auth: options.auth, audit }));
+    await makePrivate(home.folder);
+    const audit = openAudit(options, server.address);
+    if (audit) started.use(audit);
+    const store = started.use(
+      SqliteStore.open(`${home.folder}/sessions.db`, (sentence) => log("error", sentence)),
+    );
+    if (store.isNewForOld) rebuild(store, await dataServer.found(home), log);
+    gateway = new Gateway(gatewayOptions(options, limits, { dataServer, store, audit, counters }));
+    const measured = {
+      counters,
+      limits,
+      sessions: (state: State) => gateway.count(state),
+      connections: () => server.connections,
+      pendingCalls: () => guard.pending,
+      earlyHellos: () => gateway.earlyHellos,
+    };
+    if (options.http) http = await openHttp(options.http, measured);
+    const resumed = gateway.restore();
+    reach("recovery.read");
+    await dataServer.start(home, resumed);
+    reach("recovery.done");
+    const onAnswer = (method: string, outcome: string) => counters.calls.add(method, outcome);
+    front = { auth: options.auth, audit, guard, onAnswer };
+    handlers.resolve(guarded(service(gateway, type), front));
   } catch (error) {
     handlers.reject(error);
-    server.closeNow();
-    store?.[Symbol.dispose]();
-    audit?.[Symbol.dispose]();
     throw error;
   }
-  return { address: server.address, stop: stopper() };
-
-  function stopper(): S2cs["stop"] {
-    let stopping: Promise<void> | undefined;
-    return (force = false) => {
-      const released = gateway.close(force ? 0 : options.drainTimeoutMs, options.keepSessions);
+  const held = started.move();
+  const reconciling = every(options.reconcileMs, () => dataServer.reconcile(), log);
+  let keepSessions = options.keepSessions;
+  let drainTimeoutMs = options.drainTimeoutMs;
+  let stopping: Promise<void> | undefined;
+  return {
+    address: server.address,
+    reload(changed) {
+      keepSessions = changed.keepSessions;
+      drainTimeoutMs = changed.drainTimeoutMs;
+      Object.assign(limits, bound(changed.callerLimits));
+      gateway.configure({ ...changed, ...earlyBounds(changed, limits) });
+      if (changed.tls) server.renew(changed.tls);
+      if (front.auth !== changed.auth) front.auth?.[Symbol.dispose]();
+      front.auth = changed.auth;
+    },
+    stop(force = false) {
+      const released = gateway.close(force ? 0 : drainTimeoutMs, keepSessions);
       stopping ??= (async () => {
+        const reconciled = reconciling.stop();
         await released;
+        await reconciled;
         await closed(server);
+        await http?.[Symbol.asyncDispose]();
         const { size } = gateway;
         if (size === 0) await dataServer.stop();
         else await dataServer.leave();
-        options.auth?.[Symbol.dispose]();
-        store?.[Symbol.dispose]();
-        audit?.[Symbol.dispose]();
-        if (size === 0) await Deno.remove(folder, { recursive: true });
-        else {log(
-            "info",
-            `${size} sessions go on, for the next control server of ${server.address}`,
-          );}
+        front.auth?.[Symbol.dispose]();
+        await held.disposeAsync();
+        if (size === 0) return await Deno.remove(home.folder, { recursive: true });
+        const next = `the next control server of ${server.address}`;
+        log("info", `${size} sessions go on, for ${next}`);
       })();
       return stopping;
-    };
+    },
+  };
+}
+
+/** Puts what data servers kept into a store whose own records were lost. */
+function rebuild(store: SqliteStore, records: string[], log: Log): void {
+  for (const record of records) {
+    try {
+      const session = fromText(record);
+      store.put(session);
+      log("warn", `${session.uid}: found where it runs, and taken from there`);
+    } catch (error) {
+      log("error", `a data server runs for a session that nobody can read: ${messageOf(error)}`);
+    }
   }
+}
+
+async function openHttp(address: Endpoint, measured: Measured): Promise<Http> {
+  // Its library takes 20 MB.
+  const { serveHttp } = await import("./http.ts");
+  return serveHttp(address, measured);
 }
 
 /** Answers need moments; whoever connected and says nothing would be waited for without end. */
@@ -166,20 +191,32 @@ async function closed(server: ControlServer): Promise<void> {
   server.closeNow();
 }
 
+/** How long hellos may be early, and how many. */
+function earlyBounds({ auth, helloTimeoutMs }: Changeable, { earlyHellos }: CallerLimits) {
+  return {
+    earlyHellos,
+    earlyTimeoutMs: auth ? Math.min(helloTimeoutMs, EARLY_MS) : helloTimeoutMs,
+  };
+}
+
 function gatewayOptions(
   options: S2csOptions,
-  dataServer: DataServer,
-  store: SessionStore,
-  audit: AuditLog | undefined,
+  limits: CallerLimits,
+  { dataServer, store, audit, counters }: {
+    dataServer: DataServer;
+    store: SqliteStore;
+    audit?: AuditLog;
+    counters: Counters;
+  },
 ): GatewayOptions {
-  const { helloTimeoutMs, auth } = options;
   return {
     ...options,
+    ...earlyBounds(options, limits),
     store,
     dataServer,
     ports: new PortPool(options.portRange),
     hosts: hosts(options),
-    earlyTimeoutMs: auth ? Math.min(helloTimeoutMs, EARLY_MS) : helloTimeoutMs,
+    onRecovered: (outcome) => counters.recovered.add(outcome),
     warnings: ({ weakness }) =>
       dataServer.abilities.protects && weakness
         ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]

@@ -3,13 +3,10 @@
  * @module
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { Networks } from "../protocol/cidr.ts";
-import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
-import { Uid } from "../protocol/uid.ts";
-import { parseRole } from "../protocol/values.ts";
+import type { Uid } from "../protocol/uid.ts";
+import { Damaged, fromRow, type Row, toRow } from "./record.ts";
 import type { Session } from "./session.ts";
-import { STATES } from "./state.ts";
 import type { SessionStore } from "./store.ts";
 
 /** Each takes a file from its number to the next; never changed once it has been shipped. */
@@ -24,18 +21,6 @@ const MIGRATIONS = [
   ) STRICT`,
 ];
 
-/** What stands in `record`, as JSON. */
-interface Stored {
-  owner?: { id: string; name: string };
-  rate: number;
-  reason: string;
-  allow?: string[];
-  warnings: string[];
-  listeners: string[];
-  appListeners: string[];
-  targets: string[];
-}
-
 /** A store whose every change is in the file when the call returns. */
 export class SqliteStore implements SessionStore, Disposable {
   readonly #database: DatabaseSync;
@@ -43,7 +28,11 @@ export class SqliteStore implements SessionStore, Disposable {
   readonly #delete: StatementSync;
   readonly #sessions = new Map<string, Session>();
 
-  private constructor(database: DatabaseSync, sessions: Session[]) {
+  /** Whether the file was damaged, and this is a new one: what it held is not known here any more. */
+  readonly isNewForOld: boolean;
+
+  private constructor(database: DatabaseSync, sessions: Session[], isNewForOld: boolean) {
+    this.isNewForOld = isNewForOld;
     this.#database = database;
     for (const session of sessions) this.#sessions.set(session.uid.hash, session);
     this.#put = database.prepare(
@@ -71,11 +60,11 @@ export class SqliteStore implements SessionStore, Disposable {
       Deno.renameSync(path, aside);
       for (const end of ["-wal", "-shm"]) remove(`${path}${end}`);
       warn(`the sessions' file is damaged (${messageOf(error)}); it is now ${aside}`);
-      return SqliteStore.#open(path);
+      return SqliteStore.#open(path, true);
     }
   }
 
-  static #open(path: string): SqliteStore {
+  static #open(path: string, isNewForOld = false): SqliteStore {
     // The uids are in it. SQLite gives the files beside it the same mode.
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const database = new DatabaseSync(path);
@@ -83,7 +72,7 @@ export class SqliteStore implements SessionStore, Disposable {
       // What a process wrote is there after its death; the machine's takes the data servers along.
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
       migrate(database, path);
-      return new SqliteStore(database, readAll(database));
+      return new SqliteStore(database, readAll(database), isNewForOld);
     } catch (error) {
       database.close();
       throw error;
@@ -95,19 +84,10 @@ export class SqliteStore implements SessionStore, Disposable {
   }
 
   put(session: Session): void {
-    const { uid, role, state, createdMs, owner, rate, reason, allow, warnings } = session;
-    const record: Stored = {
-      owner,
-      rate,
-      reason,
-      allow: allow && [...allow.texts],
-      warnings: [...warnings],
-      listeners: session.listeners.map(String),
-      appListeners: session.appListeners.map(String),
-      targets: session.targets.map(String),
-    };
-    this.#put.run(uid.hash, uid.reveal(), role, state, createdMs, JSON.stringify(record));
-    this.#sessions.set(uid.hash, session);
+    const { uid, role, state, created_ms, record } = toRow(session);
+    const { hash } = session.uid;
+    this.#put.run(hash, uid, role, state, created_ms, record);
+    this.#sessions.set(hash, session);
   }
 
   delete(uid: Uid): void {
@@ -147,30 +127,8 @@ function migrate(database: DatabaseSync, path: string): void {
 
 function readAll(database: DatabaseSync): Session[] {
   const rows = database.prepare("SELECT * FROM session ORDER BY created_ms, rowid").all();
-  return rows.map((row) => {
-    const record = JSON.parse(String(row.record)) as Stored;
-    const state = STATES.find((each) => each === row.state);
-    if (!state) throw new Damaged(`unknown state ${row.state}`);
-    const endpoints = (texts: string[]) => texts.map((text) => Endpoint.parse(text));
-    return {
-      uid: Uid.parse(String(row.uid)),
-      role: parseRole(String(row.role)),
-      state,
-      createdMs: Number(row.created_ms),
-      owner: record.owner,
-      rate: record.rate,
-      reason: record.reason,
-      allow: record.allow && Networks.parse(record.allow),
-      warnings: record.warnings,
-      listeners: endpoints(record.listeners),
-      appListeners: endpoints(record.appListeners),
-      targets: endpoints(record.targets),
-    };
-  });
+  return rows.map((row) => fromRow(row as unknown as Row));
 }
-
-/** Contents that this program did not write. */
-class Damaged extends Error {}
 
 /**
  * SQLITE_CORRUPT or SQLITE_NOTADB by sqlite3_errstr, for Deno tells no number; or contents that make

@@ -72,6 +72,8 @@ export interface Opening {
   allow: readonly Networks[];
   /** Kilobytes per second that it is held to, each direction; 0 is no limit. */
   limit: Rate;
+  /** Kept beside the session, for whoever has lost what else was known of it; a secret is in it. */
+  record: string;
 }
 
 /** A session that an earlier control server opened. */
@@ -79,6 +81,8 @@ export interface Resumed {
   opening: Opening;
   /** One a channel; none if it had none yet. */
   targets: readonly Endpoint[];
+  /** It was ending: its established connections may go on for so long, and it takes no new ones. */
+  drainMs?: number;
 }
 
 /** What a data server type can do beside forwarding. */
@@ -103,6 +107,13 @@ export interface DataServer {
    * for sessions that are resumed: they are held afterwards as they were, or told as a fault.
    */
   start(home: Home, resumed: readonly Resumed[]): Promise<void>;
+  /** The records of what an earlier control server left here and that still runs; asked before `start`. */
+  found(home: Home): Promise<string[]>;
+  /**
+   * Makes what runs what should: ends what no session has, and tries again what could not be brought
+   * back.
+   */
+  reconcile(): Promise<void>;
   /**
    * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits
    * or is turned away.
@@ -110,7 +121,7 @@ export interface DataServer {
    */
   open(opening: Opening): Promise<void>;
   /** Sets where each channel's connections go from now on; established ones stay as they are. */
-  target(session: string, targets: readonly Endpoint[]): Promise<void>;
+  target(session: string, targets: readonly Endpoint[], record: string): Promise<void>;
   /** Holds the session to another rate from now on; 0 is no limit. */
   limit(session: string, limit: Rate): Promise<void>;
   /**

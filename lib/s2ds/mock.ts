@@ -15,9 +15,18 @@ export class Mock implements DataServer {
   readonly #sessions = new Map<string, number>();
 
   start(_home: unknown, resumed: readonly Resumed[]): Promise<void> {
-    for (const { opening } of resumed) {
+    for (const { opening, drainMs } of resumed) {
+      if (drainMs !== undefined) continue;
       this.#sessions.set(opening.uid.hash, opening.listeners.length);
     }
+    return Promise.resolve();
+  }
+
+  found(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  reconcile(): Promise<void> {
     return Promise.resolve();
   }
 

@@ -74,7 +74,9 @@ export class S2ds implements DataServer {
     await this.#endOthers(folder);
     try {
       const held = await Promise.all(this.#children.map((child) => child.attach()));
-      for (const { opening, targets } of resumed) {
+      for (const { opening, targets, drainMs } of resumed) {
+        // One that was ending goes on to its end by itself.
+        if (drainMs !== undefined) continue;
         const { hash } = opening.uid;
         const children = this.#homeOf(this.#children.filter((_, i) => held[i]?.has(hash)));
         this.#homes.set(hash, children);
@@ -91,13 +93,26 @@ export class S2ds implements DataServer {
     }
   }
 
+  async found({ folder }: Home): Promise<string[]> {
+    const all = new Map<string, string>();
+    for (const socket of socketsIn(folder)) {
+      for (const [session, record] of await Child.recordsAt(socket)) all.set(session, record);
+    }
+    return [...all.values()];
+  }
+
+  async reconcile(): Promise<void> {
+    const results = await Promise.all(this.#children.map((child) => child.reconcile()));
+    const missing = new Set(results.flatMap((each) => each.missing));
+    for (const session of new Set(results.flatMap((each) => each.back))) {
+      if (!missing.has(session)) this.#events.onUp(session);
+    }
+  }
+
   /** An earlier control server may have had more children. */
   async #endOthers(folder: string): Promise<void> {
     const ours = new Set(this.#children.map(({ socket }) => socket));
-    for (const { name } of Deno.readDirSync(folder)) {
-      const socket = `${folder}/${name}`;
-      if (/^s2ds-\d+\.sock$/.test(name) && !ours.has(socket)) await Child.end(socket);
-    }
+    for (const socket of socketsIn(folder)) if (!ours.has(socket)) await Child.end(socket);
   }
 
   async open(opening: Opening): Promise<void> {
@@ -122,8 +137,8 @@ export class S2ds implements DataServer {
     ]);
   }
 
-  async target(session: string, targets: readonly Endpoint[]): Promise<void> {
-    await this.#all(session, (child) => child.target(session, targets.map(String)));
+  async target(session: string, targets: readonly Endpoint[], record: string): Promise<void> {
+    await this.#all(session, (child) => child.target(session, targets.map(String), record));
   }
 
   async limit(session: string, limit: Rate): Promise<void> {
@@ -161,7 +176,10 @@ export class S2ds implements DataServer {
   }
 
   /** What each child is told to open. */
-  #opens({ uid, role, listeners, allow, limit }: Opening, children: Child[]): [Child, Open][] {
+  #opens(
+    { uid, role, listeners, allow, limit, record }: Opening,
+    children: Child[],
+  ): [Child, Open][] {
     const { wan, udp } = this.#settings;
     const open: Open = {
       op: "open",
@@ -173,6 +191,7 @@ export class S2ds implements DataServer {
       allow: allow.map(({ texts }) => texts),
       rate: limit * KILOBYTE,
       udp: false,
+      record,
     };
     return children.map((child, i) => [child, { ...open, udp: udp && i === 0 }]);
   }
@@ -184,4 +203,10 @@ export class S2ds implements DataServer {
   #leastLoaded(): Child {
     return this.#children.reduce((least, child) => child.load < least.load ? child : least);
   }
+}
+
+/** The control sockets of data servers, running or not, in a gateway's folder. */
+function socketsIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].filter(({ name }) => /^s2ds-\d+\.sock$/.test(name))
+    .map(({ name }) => `${folder}/${name}`);
 }

@@ -135,6 +135,7 @@ Deno.test("a request whose update is refused is released, and its error told", a
   const never = new AbortController().signal;
   const quiet = () => {};
   const io: Io = {
+    onHangUp: () => {},
     out: quiet,
     err: quiet,
     env: () => undefined,

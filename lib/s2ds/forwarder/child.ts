@@ -14,6 +14,7 @@ const LAST_RETRY_MS = 5_000;
 interface Wanted {
   open: Open;
   targets?: string[];
+  record?: string;
 }
 
 /** How a child is set up. */
@@ -34,6 +35,8 @@ export class Child {
   readonly #options: ChildOptions;
   readonly #events: DataServerEvents;
   readonly #wanted = new Map<string, Wanted>();
+  /** Sessions that are being opened or closed: what it holds of them is about to change. */
+  readonly #changing = new Set<string>();
   #link = Promise.withResolvers<Link>();
   #attached?: Link;
   #child?: Deno.ChildProcess;
@@ -57,7 +60,12 @@ export class Child {
 
   /** From `settle` on it holds this. */
   want(open: Open, targets: string[]): void {
-    this.#wanted.set(open.session, { open, targets: targets.length > 0 ? targets : undefined });
+    const { record } = open;
+    this.#wanted.set(open.session, {
+      open,
+      targets: targets.length > 0 ? targets : undefined,
+      record,
+    });
   }
 
   /** Makes it hold what is wanted, and nothing else; before that nothing can be opened. */
@@ -76,14 +84,17 @@ export class Child {
   }
 
   async open(open: Open): Promise<void> {
-    await this.#ask(open);
-    this.#wanted.set(open.session, { open });
+    await this.#change(open.session, async () => {
+      await this.#ask(open);
+      this.#wanted.set(open.session, { open });
+    });
   }
 
-  async target(session: string, targets: string[]): Promise<void> {
+  async target(session: string, targets: string[], record: string): Promise<void> {
     const wanted = this.#find(session);
-    await this.#ask({ op: "target", session, targets });
+    await this.#ask({ op: "target", session, targets, record });
     wanted.targets = targets;
+    wanted.record = record;
   }
 
   async limit(session: string, rate: number): Promise<void> {
@@ -95,11 +106,55 @@ export class Child {
   async close(session: string, drainMs: number): Promise<void> {
     this.#wanted.delete(session);
     try {
-      await this.#ask({ op: "close", session, drainMs }, drainMs + PATIENCE_MS);
+      const close = { op: "close", session, drainMs } as const;
+      await this.#change(session, () => this.#ask(close, drainMs + PATIENCE_MS));
     } catch (error) {
       // A child that died took its listeners along, and the next one is not given this session.
       if (!(error instanceof LinkLost)) throw error;
     }
+  }
+
+  /** Ends what no session has; what is missing, it is asked for again. Answers what became of that. */
+  async reconcile(): Promise<{ back: string[]; missing: string[] }> {
+    const link = await this.#ready();
+    const before = new Map(this.#wanted);
+    const held = await heldBy(link);
+    const { onLog } = this.#events;
+    for (const session of held) {
+      if (this.#wanted.has(session) || this.#changing.has(session)) continue;
+      onLog("warn", `the data server held a session that nobody has; it is closed`);
+      await link.ask({ op: "close", session, drainMs: 0 });
+    }
+    const back: string[] = [];
+    const missing: string[] = [];
+    for (const [session, wanted] of before) {
+      if (held.has(session) || this.#wanted.get(session) !== wanted) continue;
+      try {
+        await this.#fill(link, session, wanted, false);
+        back.push(session);
+      } catch (error) {
+        if (error instanceof LinkLost) throw error;
+        missing.push(session);
+      }
+    }
+    return { back, missing };
+  }
+
+  /** The records of what a data server at this control socket holds; none if nobody is there. */
+  static async recordsAt(socket: string): Promise<Map<string, string>> {
+    const records = new Map<string, string>();
+    let link: Link;
+    try {
+      link = await Link.connect(socket, () => {});
+    } catch {
+      return records;
+    }
+    for (const session of await heldBy(link)) {
+      const reply = await link.ask({ op: "record", session });
+      if ("record" in reply && reply.record !== "") records.set(session, reply.record);
+    }
+    link.close();
+    return records;
   }
 
   status(session: string): Promise<Reply> {
@@ -245,15 +300,33 @@ export class Child {
     for (const session of held) {
       if (!this.#wanted.has(session)) await link.ask({ op: "close", session, drainMs: 0 });
     }
-    await Promise.all([...this.#wanted].map(async ([session, { open, targets }]) => {
+    await Promise.all([...this.#wanted].map(async ([session, wanted]) => {
       try {
-        if (!held.has(session)) await link.ask(open);
-        if (targets) await link.ask({ op: "target", session, targets });
+        await this.#fill(link, session, wanted, held.has(session));
       } catch (error) {
         if (error instanceof LinkLost) throw error;
         this.#events.onFault(session, `channels could not be brought back: ${messageOf(error)}`);
       }
     }));
+  }
+
+  async #fill(
+    link: Link,
+    session: string,
+    { open, targets, record }: Wanted,
+    isHeld: boolean,
+  ): Promise<void> {
+    if (!isHeld) await link.ask(open);
+    if (targets) await link.ask({ op: "target", session, targets, record });
+  }
+
+  async #change<T>(session: string, act: () => Promise<T>): Promise<T> {
+    this.#changing.add(session);
+    try {
+      return await act();
+    } finally {
+      this.#changing.delete(session);
+    }
   }
 }
 

@@ -52,6 +52,7 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
       notes?.send({ session, note }).catch(() => {});
     },
   );
+  const records = new Map<string, string>();
   const ended = Promise.withResolvers<void>();
   const listener = listenPrivately(options.socket);
   let controller: Deno.Conn | undefined;
@@ -75,7 +76,7 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
       }
       if (ask.op === "close") noted.delete(ask.session);
       // Not awaited: a close that drains must not hold up the others.
-      answer(engine, ask).then((reply) => out.send({ n: ask.n, ...reply }))
+      answer(engine, ask, records).then((reply) => out.send({ n: ask.n, ...reply }))
         .catch((error) => options.log(`reply not sent: ${messageOf(error)}`));
     }
   }
@@ -121,6 +122,7 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
 export async function answer(
   engine: Engine,
   ask: Exclude<Numbered, { op: "shutdown" }>,
+  records: Map<string, string> = new Map(),
 ): Promise<Answer> {
   try {
     switch (ask.op) {
@@ -131,18 +133,23 @@ export async function answer(
           secret: ask.secret === undefined ? undefined : Uint8Array.fromHex(ask.secret),
           allow: ask.allow.map((texts) => Networks.parse(texts)),
         });
+        if (ask.record !== undefined) records.set(ask.session, ask.record);
         return { ok: true };
       case "target":
         await engine.target(ask.session, ask.targets.map((to) => Endpoint.parse(to)));
+        if (ask.record !== undefined) records.set(ask.session, ask.record);
         return { ok: true };
       case "limit":
         await engine.limit(ask.session, ask.rate);
         return { ok: true };
       case "close":
+        records.delete(ask.session);
         await engine.close(ask.session, ask.drainMs);
         return { ok: true };
       case "status":
         return { channels: await engine.status(ask.session) };
+      case "record":
+        return { record: records.get(ask.session) ?? "" };
       case "test":
         await (await import("./self_test.ts")).selfTest();
         return { ok: true };

@@ -12,8 +12,8 @@ import { SECRET_LENGTH } from "./secret.ts";
 /** Bumped when an old s2ds cannot serve a new s2cs, which then replaces it. */
 export const WIRE_VERSION = 2;
 
-/** Longest line, in bytes: 1,000 channels with room to spare. */
-const LONGEST_LINE = 1 << 20;
+/** Longest line, in bytes: 10,000 channels with room to spare. */
+const LONGEST_LINE = 4 << 20;
 
 /** First line that s2ds sends. */
 export interface Greeting {
@@ -24,11 +24,12 @@ export interface Greeting {
 /** What s2cs may ask. */
 export type Ask =
   | Open
-  | { op: "target"; session: string; targets: string[] }
+  | { op: "target"; session: string; targets: string[]; record?: string }
   | { op: "limit"; session: string; rate: number }
   | { op: "close"; session: string; drainMs: number }
   | { op: "status"; session: string }
   | { op: "sessions" }
+  | { op: "record"; session: string }
   | { op: "test" }
   | { op: "shutdown" };
 
@@ -46,6 +47,8 @@ export interface Open {
   allow: readonly (readonly string[])[];
   rate: number;
   udp: boolean;
+  /** Kept for a control server that has lost its own. */
+  record?: string;
 }
 
 /** An {@linkcode Ask} with the number that its {@linkcode Reply} repeats. */
@@ -68,6 +71,7 @@ export type Answer =
   | { ok: true }
   | { channels: ChannelStatus[] }
   | { sessions: string[] }
+  | { record: string }
   | { portsInUse: number[] }
   | { error: string; code: ErrorCode };
 
@@ -128,9 +132,16 @@ export function parseAsk(line: string): Numbered {
         allow: lists(ask.allow).map((list) => Networks.parse(strings(list)).texts),
         rate: rate(ask.rate),
         udp: ask.udp === true,
+        record: record(ask.record),
       };
     case "target":
-      return { n, op: "target", session: key(ask.session), targets: endpoints(ask.targets) };
+      return {
+        n,
+        op: "target",
+        session: key(ask.session),
+        targets: endpoints(ask.targets),
+        record: record(ask.record),
+      };
     case "limit":
       return { n, op: "limit", session: key(ask.session), rate: rate(ask.rate) };
     case "close": {
@@ -141,7 +152,8 @@ export function parseAsk(line: string): Numbered {
       return { n, op: "close", session: key(ask.session), drainMs };
     }
     case "status":
-      return { n, op: "status", session: key(ask.session) };
+    case "record":
+      return { n, op: ask.op, session: key(ask.session) };
     case "sessions":
     case "test":
     case "shutdown":
@@ -159,6 +171,11 @@ function key(value: unknown): string {
 function secret(value: unknown): string {
   if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
   throw new Error(`secret is not ${SECRET_LENGTH} bytes in hex`);
+}
+
+function record(value: unknown): string | undefined {
+  if (value === undefined || typeof value === "string") return value;
+  throw new Error("record is not a text");
 }
 
 function rate(value: unknown): number {

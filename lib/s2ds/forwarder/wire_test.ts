@@ -15,6 +15,7 @@ const OPEN = {
   allow: [] as string[][],
   rate: 0,
   udp: false,
+  record: "kept",
 };
 
 Deno.test("questions are taken whole or refused", () => {
@@ -24,10 +25,11 @@ Deno.test("questions are taken whole or refused", () => {
     { n: 1, ...OPEN, role: "CONS", share: true, udp: true },
     { n: 2, op: "limit", session: "ab12", rate: 1e9 },
     { n: 2, op: "test" },
-    { n: 2, op: "target", session: "ab12", targets: ["[::1]:5100", "name:1"] },
+    { n: 2, op: "target", session: "ab12", targets: ["[::1]:5100", "name:1"], record: "" },
     { n: 3, op: "close", session: "ab12", drainMs: 0 },
     { n: 4, op: "status", session: "ab12" },
     { n: 5, op: "sessions" },
+    { n: 5, op: "record", session: "ab12" },
     { n: 6, op: "shutdown" },
   ];
   for (const ask of good) assertEquals(parseAsk(JSON.stringify(ask)) as unknown, ask);

@@ -127,6 +127,22 @@ export class Containers implements Runner {
     return true;
   }
 
+  async reconcile(has: (session: string) => boolean): Promise<void> {
+    await this.#removeLeft();
+    for (
+      const { Id, Names, Labels } of await this.#engine.list({ labels: this.#mine, all: true })
+    ) {
+      if (has(Labels[LABELS.session] ?? "") || this.#left.has(Id)) continue;
+      this.#events.onLog("warn", `removing ${Names[0]}, which no session has`);
+      await this.#engine.remove(Id, { force: true });
+    }
+  }
+
+  endIn(): Promise<void> {
+    // What runs for a session is found by its labels.
+    return Promise.resolve();
+  }
+
   async signal(job: Job, signal: Deno.Signal): Promise<void> {
     await this.#engine.kill(this.#idOf(job), signal);
   }

@@ -72,8 +72,8 @@ export class Processes implements Runner {
       );
     }
     const folders = new Set(kept.map(({ folder }) => folder));
-    for await (const { name } of Deno.readDir(sessions)) {
-      if (folders.has(`${sessions}/${name}`)) continue;
+    for await (const { name, isDirectory } of Deno.readDir(sessions)) {
+      if (!isDirectory || folders.has(`${sessions}/${name}`)) continue;
       this.#events.onLog("warn", `ending the ${program} that an earlier control server left`);
       await endAll(`${sessions}/${name}`);
     }
@@ -153,6 +153,15 @@ export class Processes implements Runner {
       status: ended(pid).then(() => undefined),
     });
     return true;
+  }
+
+  reconcile(): Promise<void> {
+    // What runs in a folder is found by the folder.
+    return Promise.resolve();
+  }
+
+  async endIn(folder: string): Promise<void> {
+    await endAll(folder);
   }
 
   signal(job: Job, signal: Deno.Signal): Promise<void> {

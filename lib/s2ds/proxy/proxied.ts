@@ -14,6 +14,7 @@ import {
   type Opening,
   type Resumed,
 } from "../data_server.ts";
+import { reach } from "../../fault_points.ts";
 import { probePorts } from "../probe.ts";
 import { gist } from "./gist.ts";
 import type {
@@ -34,6 +35,8 @@ const RELOAD_MS = 15_000;
 const RESUMED_AT_ONCE = 8;
 /** Of the uid's hash: enough that no two sessions of a gateway meet, and short enough for sockets. */
 const FOLDER_DIGITS = 16;
+/** What the name of a session's record ends with. */
+const RECORD = ".record";
 /** sockaddr_un, unix(7), less its end and what stands below this folder. */
 const LONGEST_FOLDER = 107 - "/run/api".length - FOLDER_DIGITS - "/".length;
 
@@ -61,6 +64,10 @@ interface Held {
 /** Puts together a proxy and where it runs. */
 export class Proxied implements DataServer {
   readonly #sessions = new Map<string, Held>();
+  /** Sessions that are being opened: what is there of them is about to be theirs. */
+  readonly #opening = new Set<string>();
+  /** Sessions that could not be brought back yet. */
+  readonly #lost = new Map<string, Resumed>();
   readonly abilities: Abilities;
   readonly #runner: Runner;
   #folder = "";
@@ -92,10 +99,7 @@ export class Proxied implements DataServer {
   }
 
   async start({ folder, gateway }: Home, resumed: readonly Resumed[]): Promise<void> {
-    const { proxyDir } = this.settings;
-    this.#folder = proxyDir
-      ? `${proxyDir}/gateway-${String(gateway).replaceAll(/[^0-9A-Za-z.]/g, "_")}`
-      : `${folder}/sessions`;
+    this.#folder = this.#folderOf({ folder, gateway });
     if (new TextEncoder().encode(this.#folder).length > LONGEST_FOLDER) {
       throw new ScistreamError(
         "BAD_FORMAT",
@@ -107,7 +111,7 @@ export class Proxied implements DataServer {
     const jobs = held.map(({ job }) => job);
     await this.#runner.start(this.proxy, gateway, this.#folder, jobs);
     // What an earlier control server left; whoever used it has been ended.
-    const kept = new Set(jobs.map(({ folder }) => folder));
+    const kept = new Set(jobs.flatMap(({ folder }) => [folder, recordOf(folder)]));
     for (const { name } of Deno.readDirSync(this.#folder)) {
       const path = `${this.#folder}/${name}`;
       if (!kept.has(path)) Deno.removeSync(path, { recursive: true });
@@ -120,20 +124,84 @@ export class Proxied implements DataServer {
   }
 
   /** Takes its proxy over, or gives the session another. */
-  async #resume({ opening, targets }: Resumed, held: Held): Promise<void> {
+  async #resume(resumed: Resumed, held: Held): Promise<void> {
+    const { opening, targets, drainMs } = resumed;
     const { hash } = opening.uid;
     try {
       if (await this.#runner.adopt(held.job, this.#command(held))) {
         this.#sessions.set(hash, held);
+        reach("recovery.adopted");
+        if (drainMs !== undefined) {
+          // Nobody waits for it.
+          this.close(hash, drainMs).catch((error) => this.events.onLog("error", messageOf(error)));
+          return;
+        }
       } else {
         removeFolder(held.job.folder);
+        if (drainMs !== undefined) return removeFolder(recordOf(held.job.folder));
         await this.open(opening);
       }
       // A proxy that was taken over may not have heard of the last ones yet.
-      if (targets.length > 0) await this.target(hash, targets);
+      if (targets.length > 0) await this.target(hash, targets, opening.record);
     } catch (error) {
+      if (drainMs === undefined) this.#lost.set(hash, resumed);
       this.events.onFault(hash, `could not be brought back: ${messageOf(error)}`);
     }
+  }
+
+  async found(home: Home): Promise<string[]> {
+    const folder = this.#folderOf(home);
+    const records: string[] = [];
+    try {
+      for await (const { name } of Deno.readDir(folder)) {
+        if (name.endsWith(RECORD)) records.push(await Deno.readTextFile(`${folder}/${name}`));
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return records;
+  }
+
+  async reconcile(): Promise<void> {
+    const held = [...this.#sessions.values()].map(({ job }) => job);
+    await this.#runner.reconcile((session) => this.#has(session));
+    const folders = new Set(held.map(({ folder }) => folder));
+    for (const { name, isDirectory } of Deno.readDirSync(this.#folder)) {
+      const path = `${this.#folder}/${name}`;
+      if (!isDirectory || folders.has(path) || this.#isOpening(name)) continue;
+      this.events.onLog("warn", `ending what is in ${path}, which no session has`);
+      await this.#runner.endIn(path);
+      removeFolder(path);
+      removeFolder(recordOf(path));
+    }
+    for (const [session, { opening, targets }] of [...this.#lost]) {
+      try {
+        await this.open(opening);
+        if (targets.length > 0) await this.target(session, targets, opening.record);
+      } catch {
+        continue;
+      }
+      // Released while it was brought back.
+      if (!this.#lost.delete(session)) await this.close(session, 0);
+      else this.events.onUp(session);
+    }
+  }
+
+  #has(session: string): boolean {
+    return this.#sessions.has(session) || this.#opening.has(session);
+  }
+
+  #isOpening(folderName: string): boolean {
+    return [...this.#opening, ...this.#sessions.keys()].some((session) =>
+      session.startsWith(folderName)
+    );
+  }
+
+  #folderOf({ folder, gateway }: Home): string {
+    const { proxyDir } = this.settings;
+    return proxyDir
+      ? `${proxyDir}/gateway-${String(gateway).replaceAll(/[^0-9A-Za-z.]/g, "_")}`
+      : `${folder}/sessions`;
   }
 
   #hold(opening: Opening): Held {
@@ -156,7 +224,19 @@ export class Proxied implements DataServer {
   }
 
   async open(opening: Opening): Promise<void> {
-    const { uid, listeners } = opening;
+    const { hash } = opening.uid;
+    // Of the same uid one may still be ending, in the same folder.
+    await this.#sessions.get(hash)?.closing?.catch(() => {});
+    this.#opening.add(hash);
+    try {
+      await this.#open(opening);
+    } finally {
+      this.#opening.delete(hash);
+    }
+  }
+
+  async #open(opening: Opening): Promise<void> {
+    const { uid, listeners, record } = opening;
     const { proxy } = this;
     probePorts(listeners, proxy.udp);
     const held = this.#hold(opening);
@@ -170,9 +250,12 @@ export class Proxied implements DataServer {
       makeFolder(`${job.folder}/next`);
       for (const file of files) place(job.folder, file);
       await this.#check(job, proxy.config(plan));
+      keep(job.folder, record);
+      reach("req.prepared");
       await this.#runner.run(job, this.#command(held));
     } catch (error) {
       removeFolder(job.folder);
+      removeFolder(recordOf(job.folder));
       // Somebody else was faster, or has the port of another protocol.
       probePorts(listeners, proxy.udp);
       throw error;
@@ -185,7 +268,7 @@ export class Proxied implements DataServer {
     return Promise.resolve();
   }
 
-  async target(session: string, targets: readonly Endpoint[]): Promise<void> {
+  async target(session: string, targets: readonly Endpoint[], record: string): Promise<void> {
     const held = this.#sessions.get(session);
     if (!held || held.closing) {
       throw new ScistreamError("CONN_ERROR", "the data server does not hold this session");
@@ -197,6 +280,8 @@ export class Proxied implements DataServer {
       const file = this.proxy.config(plan);
       await this.#check(job, file);
       place(job.folder, file);
+      keep(job.folder, record);
+      reach("update.prepared");
       try {
         await this.#running(
           held,
@@ -215,6 +300,7 @@ export class Proxied implements DataServer {
   }
 
   async close(session: string, drainMs: number): Promise<void> {
+    this.#lost.delete(session);
     const held = this.#sessions.get(session);
     if (!held) return;
     if (held.closing) {
@@ -235,7 +321,9 @@ export class Proxied implements DataServer {
       } finally {
         hurry.abort();
         this.#sessions.delete(session);
+        reach("release.ended");
         removeFolder(held.job.folder);
+        removeFolder(recordOf(held.job.folder));
       }
     })();
     await held.closing;
@@ -334,6 +422,22 @@ export class Proxied implements DataServer {
         }
       },
     });
+  }
+}
+
+/** Beside a session's folder, which containers see and this must not be seen by. */
+function recordOf(folder: string): string {
+  return `${folder}${RECORD}`;
+}
+
+function keep(folder: string, record: string): void {
+  const path = recordOf(folder);
+  try {
+    Deno.writeTextFileSync(`${path}.new`, record, { mode: 0o600 });
+    Deno.renameSync(`${path}.new`, path);
+  } catch (error) {
+    removeFolder(`${path}.new`);
+    throw new ScistreamError("CONN_ERROR", `cannot write ${path}: ${messageOf(error)}`);
   }
 }
 

@@ -152,6 +152,13 @@ export interface Runner {
    * whenever it ends. Answers whether there is one that runs; if not, nothing of it is left.
    */
   adopt(job: Job, command: string[]): Promise<boolean>;
+  /**
+   * Ends what runs for sessions that are not there.
+   * @param has whether a session is there, or is being opened
+   */
+  reconcile(has: (session: string) => boolean): Promise<void>;
+  /** Ends what runs in a session's folder, which nobody has any more. */
+  endIn(folder: string): Promise<void>;
   signal(job: Job, signal: Deno.Signal): Promise<void>;
   /** The proxy's last lines. */
   log(job: Job): Promise<string[]>;

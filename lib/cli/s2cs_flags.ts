@@ -1,0 +1,156 @@
+/**
+ * The flags of a control server.
+ * @module
+ */
+import { Endpoint, parseHost } from "../protocol/endpoint.ts";
+import { quote } from "../protocol/errors.ts";
+import { PortRange, RATE_POLICIES, type RatePolicy } from "../protocol/values.ts";
+import { serverAuthFlags } from "./auth_flags.ts";
+import { bool, integer, parsed, seconds, text, UsageError } from "./flags.ts";
+import { limitFlags } from "./limit_flags.ts";
+
+/** All of them; help is made from this table. */
+export const s2csFlags = {
+  listenerIp: parsed(
+    "address that it listens on, and that consumers' listeners are on",
+    parseHost,
+    {
+      value: "IP",
+      default: "0.0.0.0",
+    },
+  ),
+  port: integer("port of the control server; 0 takes a free one", {
+    value: "PORT",
+    default: "5000",
+    least: 0,
+    most: 65535,
+  }),
+  wanIp: parsed(
+    "address of this gateway that other gateways reach: producers' listeners are told and bound there; without it they are told as --listener-ip and bound on every address",
+    parseHost,
+    { value: "IP" },
+  ),
+  portRange: parsed("ports for data listeners", PortRange.parse, {
+    value: "FIRST-LAST",
+    default: "5100-5200",
+  }),
+  type: text(
+    "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
+    { value: "TYPE", default: "S2DS", short: "t" },
+  ),
+  wan: parsed(
+    "between gateways, S2DS encrypts (tls) or not (plain); both gateways of a session must do alike, and one that runs a plain proxy is plain",
+    parseWan,
+    { value: "tls|plain", default: "tls" },
+  ),
+  workers: integer("processes of S2DS that share the connections; one a core if not given", {
+    value: "N",
+    least: 1,
+    most: 64,
+  }),
+  udp: bool("S2DS forwards UDP beside TCP, each listener's port; it takes --wan plain"),
+  ratePolicy: parsed(
+    "what a request's rate means: nothing (ignore), a part of --capacity (reserve), or also a limit that S2DS holds the session to (enforce)",
+    parseRatePolicy,
+    { value: "POLICY", default: "reserve" },
+  ),
+  capacity: integer(
+    "kilobytes per second that all sessions' rates together may reach; 0 is no bound",
+    { value: "KBPS", default: "0", least: 0, most: Number.MAX_SAFE_INTEGER },
+  ),
+  dockerSocket: text(
+    "Unix socket of the Docker Engine; $DOCKER_HOST if not given, else /var/run/docker.sock",
+    { value: "PATH" },
+  ),
+  image: text("container image instead of haproxy:latest, nginx:latest or stunnel:latest", {
+    value: "NAME",
+  }),
+  proxyDir: text(
+    "folder for proxies' configurations, which the Docker Engine must be able to mount; the state folder if not given",
+    { value: "DIR", env: "HAPROXY_CONFIG_PATH" },
+  ),
+  proxyConnections: integer("connections at once of one session's proxy", {
+    default: "1024",
+    least: 1,
+    most: 100_000,
+  }),
+  proxyMemory: integer("megabytes that one session's proxy may use", {
+    default: "2048",
+    least: 64,
+    most: 1 << 20,
+    value: "MB",
+  }),
+  stunnelCiphers: parsed(
+    "default encrypts; null proves the peer and encrypts nothing, as SciStream's Python implementation does",
+    parseStunnelCiphers,
+    { value: "NAME", default: "default" },
+  ),
+  serverCrt: text("PEM certificate chain", { value: "FILE", default: "server.crt" }),
+  serverKey: text("PEM private key", { value: "FILE", default: "server.key" }),
+  ssl: bool("serve TLS; False serves anyone who can reach the port, unencrypted", {
+    default: "True",
+  }),
+  helloTimeout: seconds("how long a request waits for its application's hello", {
+    default: "180",
+  }),
+  drainTimeout: seconds("how long a released session's connections may go on", { default: "10" }),
+  keepSessions: bool(
+    "when stopped, leave sessions running for the next control server on this address: for upgrades",
+  ),
+  reconcileInterval: parsed(
+    "how often it looks whether what runs is what should: ends what no session has, and brings back what is missing",
+    atLeastASecond,
+    { value: "SECONDS", default: "60" },
+  ),
+  http: parsed(
+    "loopback address and port for /metrics, which Prometheus reads; off if not given",
+    parseLoopback,
+    { value: "IP:PORT" },
+  ),
+  ...limitFlags,
+  maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
+  maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
+  ...serverAuthFlags,
+  stateDir: text("folder for sockets and logs; $XDG_STATE_HOME/scistream if not given", {
+    value: "DIR",
+  }),
+  auditLog: text(
+    "file for who asked for what and what became of it, as JSON lines; audit-IP-PORT.jsonl in the state folder if not given, none for none",
+    { value: "FILE", default: "" },
+  ),
+  config: text("TOML file with any of these options as keys", { value: "FILE" }),
+  verbose: bool("log every call", { short: "v" }),
+  version: bool("print the version and end"),
+};
+
+function parseLoopback(text: string): Endpoint {
+  const address = Endpoint.parse(text);
+  if (/^(127\.[0-9.]+|::1|localhost)$/.test(address.host)) return address;
+  throw new UsageError(
+    `${
+      quote(text)
+    } is not a loopback address: whoever reaches the port reads the metrics; use 127.0.0.1:PORT`,
+  );
+}
+
+function atLeastASecond(text: string): number {
+  const seconds = /^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1) return seconds * 1000;
+  throw new UsageError(`${quote(text)} is not a number of seconds from 1 to 999999`);
+}
+
+function parseWan(text: string): "tls" | "plain" {
+  if (text === "tls" || text === "plain") return text;
+  throw new UsageError(`${quote(text)} is neither tls nor plain`);
+}
+
+function parseRatePolicy(text: string): RatePolicy {
+  const policy = RATE_POLICIES.find((each) => each === text);
+  if (policy) return policy;
+  throw new UsageError(`${quote(text)} is none of ${RATE_POLICIES.join(", ")}`);
+}
+
+function parseStunnelCiphers(text: string): "default" | "null" {
+  if (text === "default" || text === "null") return text;
+  throw new UsageError(`${quote(text)} is neither default nor null`);
+}
