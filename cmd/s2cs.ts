@@ -9,6 +9,7 @@ import { arm } from "../lib/fault_points.ts";
 import { type Log, textLog } from "../lib/log.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
+import type { ServerTls } from "../lib/protocol/server.ts";
 import type { Changeable } from "../lib/s2cs/settings.ts";
 import { defaultStateDir } from "../lib/state_dir.ts";
 import { survive } from "../lib/survive.ts";
@@ -46,10 +47,10 @@ while it runs is named.`,
     const log = textLog(options.verbose ? "debug" : "info", io.err);
     const point = io.env("SCISTREAM_FAULT_POINT");
     if (point !== undefined) arm(point);
-    const changeable = await readChangeable(options, io, log);
     const { parseType } = await import("../lib/s2ds/types.ts");
     const { dockerSocket } = await import("../lib/docker/socket.ts");
     const type = parseType(options.type);
+    const changeable = await readChangeable(options, io, log);
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     survive((message) => log("error", message));
     const server = await startS2cs({
@@ -118,10 +119,17 @@ async function readChangeable(
 ): Promise<Changeable> {
   const { ssl, serverCrt, serverKey } = options;
   const callerLimits = limitsOf(options);
-  const tls = ssl ? await readTls(serverCrt, serverKey, io.err) : undefined;
+  const access = await openAccess(options, log);
+  let tls: ServerTls | undefined;
+  try {
+    if (ssl) tls = await readTls(serverCrt, serverKey, io.err);
+  } catch (error) {
+    access.auth?.[Symbol.dispose]();
+    throw error;
+  }
   const { capacity, keepSessions, maxSessions, maxConn } = options;
   return {
-    ...await openAccess(options, log),
+    ...access,
     tls,
     callerLimits,
     helloTimeoutMs: options.helloTimeout,

@@ -11,6 +11,12 @@ function residentMb(pid: number): number {
   return Number(kb) / 1024;
 }
 
+/** A thousand callers have one address here. */
+const CROWD = [
+  ...["--call-rate=0", "--max-pending-per-caller=0", "--max-streams=2000"],
+  ...["--max-connections=2000", "--max-connections-per-address=2000"],
+];
+
 const open = (gateway: Gateway) =>
   new ControlClient({
     address: Endpoint.parse(gateway.address),
@@ -26,6 +32,7 @@ Deno.test("2,000 clients that connect, call and vanish leave nothing", async () 
     "--type=mock",
     "--port-range=20000-24000",
     "--max-sessions=2000",
+    ...CROWD,
   );
   const { pid } = gateway.process.child;
   const watcher = open(gateway);
@@ -58,7 +65,7 @@ Deno.test("2,000 clients that connect, call and vanish leave nothing", async () 
 });
 
 Deno.test("1,000 sessions pending at once all complete, each with its own answer", async () => {
-  await using gateway = await Gateway.start("--type=mock", "--port-range=20000-24000");
+  await using gateway = await Gateway.start("--type=mock", "--port-range=20000-24000", ...CROWD);
   const client = open(gateway);
   const uids = Array.from({ length: 1000 }, (_, i) => `pending-${i}`);
   const pending = uids.map((uid) =>

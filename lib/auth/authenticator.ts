@@ -61,9 +61,10 @@ export class Authenticator implements Disposable {
     this.#options = options;
   }
 
-  /** Whether {@linkcode authenticate} lets this token in without asking anybody. */
+  /** Whether {@linkcode authenticate} decides over this token without asking anybody. */
   knows(token: Secret): boolean {
-    return this.#verdicts.isGood(token.reveal());
+    const text = token.reveal();
+    return !canBeToken(text) || this.#verdicts.knows(text);
   }
 
   /**
@@ -77,7 +78,7 @@ export class Authenticator implements Disposable {
       throw unauthenticated(`Authentication token is missing for scope ${clientId}`);
     }
     // What cannot be a token is not worth a question.
-    if (text === INVALID_TOKEN || !TOKEN.test(text)) throw invalid(clientId);
+    if (!canBeToken(text)) throw invalid(clientId);
     const known = await this.#verdicts.get(text, async () => {
       this.#asking++;
       const value = await this.#find(text).finally(() => {
@@ -145,6 +146,10 @@ export class Authenticator implements Disposable {
   #close(): void {
     this.#options.verifier[Symbol.dispose]();
   }
+}
+
+function canBeToken(text: string): boolean {
+  return text !== INVALID_TOKEN && TOKEN.test(text);
 }
 
 function unauthenticated(sentence: string): ScistreamError {

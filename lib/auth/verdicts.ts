@@ -27,9 +27,11 @@ export class Verdicts<Good, Bad> {
     return this.#pending.size;
   }
 
-  /** Whether a token is known to be good. */
-  isGood(token: string): boolean {
-    return (this.#good.get(keyOf(token))?.until ?? 0) > this.#now();
+  /** Whether a token is known to be good, or bad. */
+  knows(token: string): boolean {
+    const key = keyOf(token);
+    const known = this.#good.get(key) ?? this.#bad.get(key);
+    return (known?.until ?? 0) > this.#now();
   }
 
   /**

@@ -92,20 +92,22 @@ export class CallGuard {
   }
 
   /**
+   * A call from this address was not let in.
+   * @throws {ScistreamError} RATE_LIMIT
+   */
+  refused(address: string): void {
+    if (!this.#calls.take(address)) throw this.#tooMany(address);
+  }
+
+  /**
    * A call of this caller; answers what to do when it is answered.
    * @param who for the log
    * @throws {ScistreamError} RATE_LIMIT
    */
   admit(caller: string, who: string): () => void {
-    const { callRate, callRateInAll, pendingPerCaller, pending } = this.#limits;
+    const { callRateInAll, pendingPerCaller, pending } = this.#limits;
     // The caller's own bounds come first: what they keep out takes nothing from the others.
-    if (!this.#calls.take(caller)) {
-      throw this.#refuse(
-        "call-rate",
-        who,
-        `you make more than ${callRate} calls a second; wait a moment between calls`,
-      );
-    }
+    if (!this.#calls.take(caller)) throw this.#tooMany(who);
     if (pendingPerCaller > 0 && this.#pending.of(caller) >= pendingPerCaller) {
       throw this.#refuse(
         "pending-per-caller",
@@ -128,6 +130,14 @@ export class CallGuard {
       );
     }
     return this.#pending.add(caller);
+  }
+
+  #tooMany(who: string): ScistreamError {
+    return this.#refuse(
+      "call-rate",
+      who,
+      `you make more than ${this.#limits.callRate} calls a second; wait a moment between calls`,
+    );
   }
 
   #refuse(limit: string, who: string, sentence: string): ScistreamError {

@@ -61,16 +61,17 @@ async function authenticate(
   { token }: Caller,
   address: string,
 ): Promise<Principal | undefined> {
-  if (!auth || auth.knows(token)) return await auth?.authenticate(token);
-  const done = guard.checking(address);
+  if (!auth) return undefined;
+  const done = auth.knows(token) ? undefined : guard.checking(address);
   let isBad = false;
   try {
     return await auth.authenticate(token);
   } catch (error) {
     isBad = error instanceof ScistreamError && error.status === Status.UNAUTHENTICATED;
+    guard.refused(address);
     throw error;
   } finally {
-    done(isBad);
+    done?.(isBad);
   }
 }
 

@@ -130,7 +130,7 @@ async function startServers(
       name,
       folder,
       ports: ports[i] as string,
-      flags: ["--type=Mock", ...more],
+      flags: ["--type=Mock", "--call-rate=0", ...more],
       signal,
       onDeath: () => {},
     });

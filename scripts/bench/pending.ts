@@ -24,7 +24,11 @@ export async function pendingSessions({ folder, signal, tell }: Context): Promis
     name: "pending",
     folder,
     ports,
-    flags: ["--type=Mock", `--max-sessions=${SESSIONS}`],
+    flags: [
+      "--type=Mock",
+      `--max-sessions=${SESSIONS}`,
+      ...["--call-rate=0", "--max-pending-per-caller=0", `--max-streams=${2 * SESSIONS}`],
+    ],
     signal,
     onDeath: () => {},
   });

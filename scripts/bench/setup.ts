@@ -34,7 +34,7 @@ export async function sessionSetup(
     name: "setup",
     folder,
     ports,
-    flags: ["--type=Mock"],
+    flags: ["--type=Mock", "--call-rate=0"],
     signal,
     onDeath: () => {},
   });

@@ -193,6 +193,7 @@ Deno.test("a C-core client sees every refusal with its status, code and sentence
   await using gateway = await Gateway.start(
     `--port-range=${range}`,
     "--max-sessions=2",
+    "--max-early-hellos=2",
     "--max-conn=8",
   );
   await using client = new PythonClient(gateway);
