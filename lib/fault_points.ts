@@ -48,21 +48,25 @@ export const FAULT_POINTS = [
 export type FaultPoint = typeof FAULT_POINTS[number];
 
 let armed: string | undefined;
+let left = 0;
 
 /**
- * From now on this process dies at this point, as kill -9 would end it.
+ * From now on this process dies at this point, as kill -9 would end it: `POINT`, or `POINT:N` for when
+ * it is there for the Nth time.
  * @throws {RangeError} for a point that there is not
  */
-export function arm(point: string): void {
-  if (!(FAULT_POINTS as readonly string[]).includes(point)) {
-    throw new RangeError(`no fault point ${point}; there are ${FAULT_POINTS.join(", ")}`);
+export function arm(text: string): void {
+  const [point = "", times = "1"] = text.split(":");
+  if (!(FAULT_POINTS as readonly string[]).includes(point) || !/^[1-9][0-9]?$/.test(times)) {
+    throw new RangeError(`no fault point ${text}; there are ${FAULT_POINTS.join(", ")}`);
   }
   armed = point;
+  left = Number(times);
 }
 
 /** The process is at this point. */
 export function reach(point: FaultPoint): void {
-  if (point !== armed) return;
+  if (point !== armed || --left > 0) return;
   Deno.stderr.writeSync(new TextEncoder().encode(`fault point ${point}\n`));
   Deno.kill(Deno.pid, "SIGKILL");
 }

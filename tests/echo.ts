@@ -2,6 +2,7 @@
  * Small applications for tests to stream to.
  * @module
  */
+import { assertEquals } from "@std/assert";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 
 /** An application that accepts until disposed. */
@@ -99,6 +100,13 @@ export async function readExactly(conn: Deno.Conn, length: number): Promise<Uint
     got += n;
   }
   return bytes;
+}
+
+/** Sends, and gets the same back. */
+export async function roundTrip(conn: Deno.Conn, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  await writeAll(conn, bytes);
+  assertEquals(await readExactly(conn, bytes.length), bytes);
 }
 
 /** Reads up to the end. */

@@ -168,6 +168,8 @@ export class Gateway implements AsyncDisposable {
   readonly stateDir = `${this.folder.path}/state`;
   readonly audit = `${this.folder.path}/audit.jsonl`;
   process!: Running;
+  /** What its environment has more, from the next launch on. */
+  env: Record<string, string> = {};
   /** `127.0.0.1:PORT`. */
   address = "";
 
@@ -199,7 +201,7 @@ export class Gateway implements AsyncDisposable {
       `--audit-log=${this.audit}`,
       ...hasRange ? [] : [`--port-range=${portRange(20).text}`],
       ...flags,
-    ]);
+    ], { env: this.env });
     this.address = (await this.process.line(/gRPC Server started on (\S+)/))[1] as string;
   }
 
@@ -219,6 +221,21 @@ export class Gateway implements AsyncDisposable {
     for (const pid of this.dataServers()) Deno.kill(pid, "SIGKILL");
     this.folder[Symbol.dispose]();
   }
+}
+
+/** The ports of a range that somebody listens on, at whatever address. */
+export function listeningPorts({ first, text }: { first: number; text: string }): Set<number> {
+  const last = Number(text.split("-")[1]);
+  const ports = new Set<number>();
+  for (const table of ["tcp", "tcp6"]) {
+    for (const line of Deno.readTextFileSync(`/proc/net/${table}`).split("\n")) {
+      // Local address, remote address, state; 0A is LISTEN.
+      const hex = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0A /.exec(line)?.[1];
+      const port = parseInt(hex ?? "0", 16);
+      if (port >= first && port <= last) ports.add(port);
+    }
+  }
+  return ports;
 }
 
 /** Every process of this machine that can be seen. */

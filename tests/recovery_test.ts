@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { ControlClient } from "../lib/protocol/client.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { Uid } from "../lib/protocol/uid.ts";
-import { dial, echoes, EchoServer, nameAt, NamedServer, readExactly, writeAll } from "./echo.ts";
+import { dial, echoes, EchoServer, nameAt, NamedServer, roundTrip } from "./echo.ts";
 import { assertOk, eventually, Gateway, portRange, scistream, tempFolder } from "./harness.ts";
 import { call, calling, GATEWAY, globus, globusFlags, refusal, session } from "./oauth/gateway.ts";
 import { Pair } from "./pair.ts";
@@ -18,13 +18,6 @@ const portOf = (gateway: Gateway) => Endpoint.parse(gateway.address).port;
 const status = (gateway: Gateway, uid: string, token?: string) =>
   call(gateway, token, "status", { uid });
 const TAKEN_UP = "taken up again after the control server was restarted";
-
-/** Sends and gets back. */
-async function roundTrip(conn: Deno.Conn, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  await writeAll(conn, bytes);
-  assertEquals(await readExactly(conn, bytes.length), bytes);
-}
 
 Deno.test("kill -9 of both control servers: streams go on, and their sessions are taken up again", async () => {
   await using echo = new EchoServer();

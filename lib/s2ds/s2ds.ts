@@ -15,6 +15,7 @@ import {
   PortsInUse,
   type Resumed,
 } from "./data_server.ts";
+import { reach } from "../fault_points.ts";
 import { Child } from "./forwarder/child.ts";
 import { descriptorLimit } from "./forwarder/descriptors.ts";
 import { channelSecret } from "./forwarder/secret.ts";
@@ -75,14 +76,17 @@ export class S2ds implements DataServer {
     try {
       const held = await Promise.all(this.#children.map((child) => child.attach()));
       for (const { opening, targets, drainMs } of resumed) {
-        // One that was ending goes on to its end by itself.
-        if (drainMs !== undefined) continue;
         const { hash } = opening.uid;
+        if (drainMs !== undefined) {
+          for (const child of this.#children) child.letEnd(hash, drainMs);
+          continue;
+        }
         const children = this.#homeOf(this.#children.filter((_, i) => held[i]?.has(hash)));
         this.#homes.set(hash, children);
         for (const [child, open] of this.#opens(opening, children)) {
           child.want(open, targets.map(String));
         }
+        reach("recovery.adopted");
       }
       await Promise.all(this.#children.map((child) => child.settle()));
       // One runtime: one of them finds out for all.

@@ -35,6 +35,7 @@ export class Child {
   readonly #options: ChildOptions;
   readonly #events: DataServerEvents;
   readonly #wanted = new Map<string, Wanted>();
+  readonly #ending = new Map<string, number>();
   /** Sessions that are being opened or closed: what it holds of them is about to change. */
   readonly #changing = new Set<string>();
   #link = Promise.withResolvers<Link>();
@@ -66,6 +67,11 @@ export class Child {
       targets: targets.length > 0 ? targets : undefined,
       record,
     });
+  }
+
+  /** A session that was ending: `settle` closes it, if that has not been begun. */
+  letEnd(session: string, drainMs: number): void {
+    this.#ending.set(session, drainMs);
   }
 
   /** Makes it hold what is wanted, and nothing else; before that nothing can be opened. */
@@ -298,8 +304,14 @@ export class Child {
   async #reconcile(link: Link): Promise<void> {
     const held = await heldBy(link);
     for (const session of held) {
-      if (!this.#wanted.has(session)) await link.ask({ op: "close", session, drainMs: 0 });
+      if (this.#wanted.has(session)) continue;
+      const drainMs = this.#ending.get(session) ?? 0;
+      const closed = link.ask({ op: "close", session, drainMs }, drainMs + PATIENCE_MS);
+      // Whoever may take the time to end is not waited for.
+      if (drainMs === 0) await closed;
+      else closed.catch(() => {});
     }
+    this.#ending.clear();
     await Promise.all([...this.#wanted].map(async ([session, wanted]) => {
       try {
         await this.#fill(link, session, wanted, held.has(session));
