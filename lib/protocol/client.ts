@@ -39,6 +39,10 @@ export interface CallOptions {
 // DNS name stands in, and the certificate is checked against the real host instead.
 const STAND_IN_NAME = "scistream.invalid";
 
+// A connection that ends while a call is being written is UNAVAILABLE in grpc-js where the system says
+// ECONNRESET, and INTERNAL where it says EPIPE, as it does for a control server that was just killed.
+const BROKEN = /triggered by internal client error: \w+ E[A-Z]+$/;
+
 /** A connection to one control server. Close it when done. */
 export class ControlClient {
   readonly #client: grpc.Client;
@@ -125,7 +129,7 @@ export class ControlClient {
         { cause: error },
       );
     }
-    if (status === Status.UNAVAILABLE) {
+    if (status === Status.UNAVAILABLE || BROKEN.test(details)) {
       return new ScistreamError(
         "CONN_ERROR",
         `could not reach the control server at ${this.address}: ${this.#whyUnreachable(details)}`,
@@ -152,7 +156,9 @@ export class ControlClient {
     }
     if (/ENOTFOUND|Name resolution/i.test(text)) return `the host name has no address`;
     if (
-      /ECONNRESET|socket hang up|Connection dropped|EPROTO|InvalidContentType|corrupt/i.test(text)
+      /ECONNRESET|EPIPE|socket hang up|Connection dropped|EPROTO|InvalidContentType|corrupt/i.test(
+        text,
+      )
     ) {
       return `it hung up (${text}); is one end using TLS and the other --ssl=False?`;
     }
