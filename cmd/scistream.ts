@@ -231,6 +231,14 @@ async function readLine(interrupted: AbortSignal): Promise<string | undefined> {
   }
 }
 
+/** A line for a terminal: what a server says must not move the cursor, or worse. */
+function printable(line: string): string {
+  return line.replace(CONTROLS, "?");
+}
+
+// deno-lint-ignore no-control-regex -- these are what it is about; tab and newline are ours
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g;
+
 /** The process's own streams and signals. */
 function processIo(): Io {
   const interrupted = new AbortController();
@@ -244,8 +252,8 @@ function processIo(): Io {
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   const encoder = new TextEncoder();
   return {
-    out: (line) => console.log(line),
-    err: (line) => console.error(line),
+    out: (line) => console.log(printable(line)),
+    err: (line) => console.error(printable(line)),
     env: (name) => Deno.env.get(name),
     readLine: () => readLine(interrupted.signal),
     draw: (text) => void Deno.stderr.writeSync(encoder.encode(text)),

@@ -43,8 +43,8 @@ export interface AuthOptions {
   log: Log;
 }
 
-/** RFC 6750 section 2.1 `b64token`; a JWT with many groups has some thousand characters. */
-const TOKEN = /^[A-Za-z0-9\-._~+/]{8,16384}=*$/;
+/** RFC 6750 section 2.1 `b64token`, bounded; a JWT with many groups has some thousand characters. */
+const TOKEN = /^[A-Za-z0-9\-._~+/]{8,16384}={0,8}$/;
 
 /** Tokens that are being checked at once: whoever sends many different ones has to wait. */
 const MOST_AT_ONCE = 256;

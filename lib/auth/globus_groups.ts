@@ -48,7 +48,12 @@ export async function globusGroups(
 
 async function json(response: Response): Promise<unknown> {
   if (response.status !== 200) throw new Error(`it answered HTTP ${response.status} about groups`);
-  return await response.json();
+  try {
+    return await response.json();
+  } catch {
+    // The parser's own sentence quotes what came, and that may be a piece of a token.
+    throw new Error("its answer about groups is not JSON");
+  }
 }
 
 function listOf(value: unknown): Record<string, unknown>[] {

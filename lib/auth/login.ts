@@ -183,6 +183,9 @@ export class Authorization {
   }
 }
 
+/** The last time that a Date can have, which a provider may be beyond. */
+const LAST_MS = 8.64e15;
+
 /** What a token answer holds, as it is kept. */
 export function granted(tokens: oauth.TokenEndpointResponse, nowMs = Date.now()) {
   const { access_token, refresh_token, expires_in } = tokens;
@@ -190,7 +193,7 @@ export function granted(tokens: oauth.TokenEndpointResponse, nowMs = Date.now())
     accessToken: new Secret(access_token),
     ...refresh_token === undefined ? {} : { refreshToken: new Secret(refresh_token) },
     issuedMs: nowMs,
-    expiresMs: expires_in === undefined ? 0 : nowMs + expires_in * 1000,
+    expiresMs: expires_in === undefined ? 0 : Math.min(nowMs + expires_in * 1000, LAST_MS),
   };
 }
 

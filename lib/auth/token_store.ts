@@ -182,8 +182,8 @@ function parse(text: string): Login[] {
       name: string(each.name),
       accessToken: new Secret(string(each.accessToken)),
       refreshToken: secret === undefined ? undefined : new Secret(secret),
-      issuedMs: number(each.issuedMs),
-      expiresMs: number(each.expiresMs),
+      issuedMs: time(each.issuedMs),
+      expiresMs: time(each.expiresMs),
     };
   });
 }
@@ -193,7 +193,8 @@ function string(value: unknown): string {
   throw new Error("not a text");
 }
 
-function number(value: unknown): number {
-  if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw new Error("not a number");
+/** Milliseconds that a Date can have. */
+function time(value: unknown): number {
+  if (typeof value === "number" && Math.abs(value) <= 8.64e15) return value;
+  throw new Error("not a time");
 }

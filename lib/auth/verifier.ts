@@ -49,6 +49,9 @@ export abstract class ProvidersVerifier<E extends Expected = Expected> implement
 /** A token without an end is asked about again soon all the same. */
 const NO_EXPIRY_MS = 60_000;
 
+/** The last second that a date can have (ECMA-262, "Time Values and Time Range"). */
+const LAST_SECOND = 8.64e12;
+
 /** Where two machines' clocks may differ. */
 export const CLOCK_SECONDS = 30;
 
@@ -60,10 +63,11 @@ export function judge(
   nowMs = Date.now(),
 ): Verdict {
   const { exp, nbf, iss } = claims;
-  if (exp !== undefined && typeof exp !== "number") return { refused: "its expiry is not a time" };
+  if (exp !== undefined && !isTime(exp)) return { refused: "its expiry is not a time" };
   const expiresMs = exp === undefined ? nowMs + NO_EXPIRY_MS : exp * 1000;
   if (expiresMs <= nowMs) return { refused: "it has expired" };
-  if (typeof nbf === "number" && nbf * 1000 > nowMs + CLOCK_SECONDS * 1000) {
+  if (nbf !== undefined && !isTime(nbf)) return { refused: "its beginning is not a time" };
+  if (nbf !== undefined && nbf * 1000 > nowMs + CLOCK_SECONDS * 1000) {
     return { refused: "it is not valid yet" };
   }
   if (iss !== undefined && iss !== issuer) return { refused: "it is of another issuer" };
@@ -75,6 +79,11 @@ export function judge(
     return { refused: `it is not meant for ${audience} (aud)` };
   }
   return { claims, expiresMs };
+}
+
+/** Seconds since 1970 UTC (RFC 7519, section 2, NumericDate). */
+function isTime(claim: unknown): claim is number {
+  return typeof claim === "number" && Math.abs(claim) <= LAST_SECOND;
 }
 
 /** A claim of several words: a list, or one text with spaces. */

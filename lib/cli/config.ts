@@ -35,7 +35,9 @@ export function readConfig(
   try {
     document = parse(source);
   } catch (error) {
-    throw new UsageError(`${name}: ${messageOf(error)}`, { cause: error });
+    // The parser shows the whole line, however long, and a secret may stand in it.
+    const why = messageOf(error).replace(/ on line '.*$/, "");
+    throw new UsageError(`${name}: ${why}`);
   }
   const wrong = (key: string, table: string | undefined, why: string) =>
     new UsageError(`${name}, line ${lineOf(source, key, table)}: ${why}`);
@@ -53,7 +55,9 @@ export function readConfig(
         );
       }
       const text = textOf(value);
-      if (text === undefined) throw wrong(key, table, `${key} is not a value or a list of values`);
+      if (text === undefined) {
+        throw wrong(key, table, `${shown(key)} is not a value or a list of values`);
+      }
       try {
         flags[flag]?.parse(text);
       } catch (error) {
@@ -76,9 +80,13 @@ export function readConfig(
       servers = readServers(value, name, wrong);
       continue;
     }
-    const flags = shape[key];
+    const flags = Object.hasOwn(shape, key) ? shape[key] : undefined;
     if (!flags) {
-      throw wrong(key, key, `unknown table [${key}]; there are ${Object.keys(shape).join(", ")}`);
+      throw wrong(
+        key,
+        key,
+        `unknown table [${shown(key)}]; there are ${Object.keys(shape).join(", ")}`,
+      );
     }
     const texts = read(value, flags, key);
     if (key === subcommand) own = texts;
@@ -87,6 +95,11 @@ export function readConfig(
   const wanted = shape[subcommand] ?? {};
   const file = Object.fromEntries(Object.entries(texts).filter(([key]) => key in wanted));
   return { file, servers };
+}
+
+/** A key for a message: as it is, if it is like one of ours. */
+function shown(key: string): string {
+  return /^[\w.-]{1,64}$/.test(key) ? key : quote(key);
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {
@@ -102,20 +115,26 @@ function textOf(value: unknown): string | undefined {
   return parts.includes(undefined) ? undefined : parts.join(",");
 }
 
+/** A table's head. No two parts of it match the same, so that a long row takes no longer. */
+const HEAD = /^\s*\[((?:"[^"]*"|'[^']*'|[^\]"'])*)\]\s*(?:#.*)?$/;
+
 /** The line of a key, or of a table's head, counted from 1. The TOML parser tells no lines of good values. */
 function lineOf(source: string, key: string, table: string | undefined): number {
-  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const entry = new RegExp(`^\\s*["']?${escaped(key)}["']?\\s*=`);
+  // Not by a pattern made of the key, which may be too long for one.
+  const isEntry = (row: string) => {
+    const written = row.trimStart().replace(/^["']/, "");
+    return written.startsWith(key) && /^["']?\s*=/.test(written.slice(key.length));
+  };
   let inside = table === undefined;
   let head = 1;
   const rows = source.split("\n");
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i] ?? "";
-    const opened = /^\s*\[\s*(.+?)\s*\]\s*(?:#.*)?$/.exec(row);
+    const opened = HEAD.exec(row);
     if (opened) {
       inside = plain(opened[1] ?? "") === plain(table ?? "");
       if (inside) head = i + 1;
-    } else if (inside && entry.test(row)) return i + 1;
+    } else if (inside && isEntry(row)) return i + 1;
   }
   return head;
 }

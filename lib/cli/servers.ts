@@ -60,7 +60,8 @@ export function readServers(
     }
     const server: Server = {};
     for (const [written, value] of Object.entries(entries)) {
-      const field = KEYS[written.replaceAll("_", "-")];
+      const dashed = written.replaceAll("_", "-");
+      const field = Object.hasOwn(KEYS, dashed) ? KEYS[dashed] : undefined;
       if (field === undefined) {
         throw wrong(
           written,

@@ -40,7 +40,8 @@ export async function readLogs(
 
 /** Lines of UTF-8 out of pieces; a piece may end within a character. */
 class LineSplitter {
-  readonly #decoder = new TextDecoder();
+  // Or Deno 2.9.3 would drop a BOM in the middle, too, where a piece begins with it.
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   readonly #onLine: (line: string) => void;
   #pending = "";
 

@@ -32,7 +32,9 @@ export class Networks {
       const family = isIPv4(address) ? "ipv4" : isIPv6(address) ? "ipv6" : undefined;
       const most = family === "ipv4" ? 32 : 128;
       const bits = length === undefined ? most : /^[0-9]{1,3}$/.test(length) ? Number(length) : -1;
-      if (!family || more.length > 0 || bits < 0 || bits > most) {
+      // The name of an interface says nothing about where a packet comes from, and BlockList throws.
+      const scoped = address.includes("%");
+      if (!family || scoped || more.length > 0 || bits < 0 || bits > most) {
         throw new ScistreamError(
           "BAD_FORMAT",
           `${what} ${quote(text)} is not ADDRESS/LENGTH, as in 192.168.20.0/24 or fd00::/8`,

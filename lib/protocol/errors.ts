@@ -69,10 +69,14 @@ export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CODES, code);
 }
 
-/** The message of anything thrown, on one line, without the runtime's "(os error 2): readfile …". */
+/**
+ * The message of anything thrown, on one line, without the runtime's "(os error 2): readfile …" and
+ * without control characters: parsers quote what they did not like.
+ */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return (text.split("\n", 1)[0] ?? "").replace(/ \(os error \d+\).*$/, "");
+  const line = (text.split("\n", 1)[0] ?? "").replace(/ \(os error \d+\).*$/, "");
+  return line.replace(/[\p{Cc}\u2028\u2029]/gu, "?");
 }
 
 /**

@@ -32,7 +32,10 @@ export class Uid {
    */
   static parse(text: string): Uid {
     if (!FORM.test(text)) {
-      const what = text.length > 64 ? `of ${text.length} characters` : quote(text);
+      // It may be somebody's secret with a slip of the finger in it, and this goes into logs.
+      const what = text.length > 64 || /[0-9A-Za-z_-]{8}/.test(text)
+        ? `of ${text.length} characters`
+        : quote(text);
       throw new ScistreamError(
         "INVALID_UID",
         `uid ${what} is malformed; it must be 8 to 64 characters of 0-9 A-Z a-z _ and -`,

@@ -52,6 +52,7 @@ export function toRow(session: Session): Row {
 /** @throws {Error} for a row that this program did not write */
 export function fromRow(row: Record<keyof Row, unknown>): Session {
   const rest = JSON.parse(String(row.record)) as Rest;
+  if (!isWhole(rest)) throw new Damaged("a session's record is not whole");
   const state = STATES.find((each) => each === row.state);
   if (!state) throw new Damaged(`unknown state ${row.state}`);
   const endpoints = (texts: string[]) => texts.map((text) => Endpoint.parse(text));
@@ -69,6 +70,14 @@ export function fromRow(row: Record<keyof Row, unknown>): Session {
     appListeners: endpoints(rest.appListeners),
     targets: endpoints(rest.targets),
   };
+}
+
+/** Whether what the types say is there; the addresses are parsed afterwards. */
+function isWhole({ owner, rate, reason, warnings }: Rest): boolean {
+  const owned = owner === undefined ||
+    typeof owner?.id === "string" && typeof owner.name === "string";
+  return owned && Number.isInteger(rate) && rate >= 0 && typeof reason === "string" &&
+    Array.isArray(warnings) && warnings.every((each) => typeof each === "string");
 }
 
 /** The same as one text. */

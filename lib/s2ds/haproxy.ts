@@ -60,7 +60,10 @@ export const haproxy: Proxy = {
     const names = (rows.shift() ?? "").replace(/^# /, "").split(",");
     const table = new Map(rows.map((row) => {
       const cells = row.split(",");
-      const number = (name: string) => Number(cells[names.indexOf(name)]) || 0;
+      const number = (name: string) => {
+        const value = Number(cells[names.indexOf(name)]);
+        return Number.isSafeInteger(value) && value >= 0 ? value : 0;
+      };
       return [`${cells[0]}/${cells[1]}`, number];
     }));
     return Array.from({ length: channels }, (_, i): ChannelStatus => {
