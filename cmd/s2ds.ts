@@ -35,7 +35,7 @@ when standard input does. s2cs runs it with --control-socket for all its session
     const log = logFile
       // A new process starts a new log, so the file stays small; it is its owner's to read.
       ? (Deno.writeTextFileSync(logFile, "", { mode: 0o600 }),
-        (message: string) => Deno.writeTextFileSync(logFile, line(message), { append: true }))
+        (message: string) => append(logFile, line(message)))
       : (message: string) => io.err(line(message).trimEnd());
     survive(log);
     try {
@@ -56,6 +56,15 @@ when standard input does. s2cs runs it with --control-socket for all its session
     return Exit.OK;
   },
 });
+
+/** A disk that is full or read-only must not end the streams that a log only tells of. */
+function append(file: string, text: string): void {
+  try {
+    Deno.writeTextFileSync(file, text, { append: true });
+  } catch {
+    // There is nobody to tell.
+  }
+}
 
 const group: Group = {
   name: "s2ds",

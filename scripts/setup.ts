@@ -12,6 +12,14 @@ interface Needed {
 const NEEDED: Needed[] = [
   { package: "iproute2", file: "/usr/sbin/ip|/sbin/ip" },
   { package: "openssl", file: "/usr/bin/openssl" },
+  {
+    package: "faketime",
+    file: ["x86_64", "aarch64"].map((machine) =>
+      `/usr/lib/${machine}-linux-gnu/faketime/libfaketimeMT.so.1`
+    ).join("|"),
+  },
+  { package: "e2fsprogs", file: "/usr/sbin/mkfs.ext4|/sbin/mkfs.ext4" },
+  { package: "iptables", file: "/usr/sbin/iptables|/sbin/iptables" },
   { package: "iperf", file: "/usr/bin/iperf" },
   { package: "iperf3", file: "/usr/bin/iperf3" },
   { package: "tcpdump", file: "/usr/bin/tcpdump|/usr/sbin/tcpdump" },

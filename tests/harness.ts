@@ -165,15 +165,24 @@ export class Gateway implements AsyncDisposable {
   readonly folder = tempFolder();
   readonly cert = `${this.folder.path}/server.crt`;
   readonly key = `${this.folder.path}/server.key`;
-  readonly stateDir = `${this.folder.path}/state`;
-  readonly audit = `${this.folder.path}/audit.jsonl`;
-  process!: Running;
-  /** What its environment has more, from the next launch on. */
+  stateDir = `${this.folder.path}/state`;
+  /** What its process is started with, beside its own command line. */
+  prefix: string[] = [];
   env: Record<string, string> = {};
+  readonly audit = `${this.folder.path}/audit.jsonl`;
+  /** Undefined until it is launched. */
+  process!: Running;
   /** `127.0.0.1:PORT`. */
   address = "";
 
   static async start(...flags: string[]): Promise<Gateway> {
+    const gateway = await Gateway.prepare();
+    await gateway.launch(0, ...flags);
+    return gateway;
+  }
+
+  /** One that is still to be launched, perhaps with something of its own. */
+  static async prepare(): Promise<Gateway> {
     const gateway = new Gateway();
     const { makeCertificate } = await import("../lib/certificate.ts");
     const { cert, key } = await makeCertificate({
@@ -183,14 +192,14 @@ export class Gateway implements AsyncDisposable {
     });
     Deno.writeTextFileSync(gateway.cert, cert);
     Deno.writeTextFileSync(gateway.key, key, { mode: 0o600 });
-    await gateway.launch(0, ...flags);
     return gateway;
   }
 
   /** Starts the process; used again to start it anew after its death. */
   async launch(port: number, ...flags: string[]): Promise<void> {
     const hasRange = flags.some((flag) => flag.startsWith("--port-range"));
-    this.process = new Running([
+    const words = [
+      ...this.prefix,
       ...SCISTREAM,
       "s2cs",
       "--listener-ip=127.0.0.1",
@@ -201,7 +210,8 @@ export class Gateway implements AsyncDisposable {
       `--audit-log=${this.audit}`,
       ...hasRange ? [] : [`--port-range=${portRange(20).text}`],
       ...flags,
-    ], { env: this.env });
+    ];
+    this.process = new Running(words, { env: this.env });
     this.address = (await this.process.line(/gRPC Server started on (\S+)/))[1] as string;
   }
 
@@ -217,7 +227,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.process.stop();
+    await this.process?.stop();
     for (const pid of this.dataServers()) Deno.kill(pid, "SIGKILL");
     this.folder[Symbol.dispose]();
   }

@@ -73,6 +73,7 @@ export class AuditLog implements Disposable {
       this.#size += line.length;
       this.#broken = false;
     } catch (error) {
+      this.#cut();
       this[Symbol.dispose]();
       if (!this.#broken) this.#options.warn(`cannot write ${this.#path}: ${messageOf(error)}`);
       this.#broken = true;
@@ -83,6 +84,15 @@ export class AuditLog implements Disposable {
   [Symbol.dispose](): void {
     this.#file?.close();
     this.#file = undefined;
+  }
+
+  /** A disk that became full in the middle of a line has half of it, which the next one must not follow. */
+  #cut(): void {
+    try {
+      this.#file?.truncateSync(this.#size);
+    } catch {
+      // Nothing of it is there, then.
+    }
   }
 
   #open(): Deno.FsFile {

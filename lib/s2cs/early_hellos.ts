@@ -1,5 +1,6 @@
 import { ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
+import { after } from "./expiry.ts";
 
 /** A hello that waits, and whose session it may have. */
 interface Waiting<T> extends PromiseWithResolvers<T> {
@@ -52,13 +53,13 @@ export class EarlyHellos<T> {
     const queue = this.#waiting.get(uid.hash) ?? new Set();
     this.#waiting.set(uid.hash, queue.add(arrival));
     this.#count++;
-    const timer = setTimeout(() => arrival.reject(late), earlyTimeoutMs);
+    const callOff = after(earlyTimeoutMs, () => arrival.reject(late));
     const cancel = () => arrival.reject(signal.reason);
     signal.addEventListener("abort", cancel, { once: true });
     try {
       return await arrival.promise;
     } finally {
-      clearTimeout(timer);
+      callOff();
       signal.removeEventListener("abort", cancel);
       this.#count--;
       queue.delete(arrival);

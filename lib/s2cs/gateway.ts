@@ -103,7 +103,7 @@ export class Gateway {
   /**
    * Takes the application's addresses. Waits for the session's req if that is not here yet; for a
    * session of somebody else too, so that nothing tells the two apart.
-   * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, BAD_FORMAT, RATE_LIMIT, UNAVAILABLE
+   * @throws {ScistreamError} INVALID_UID, AUTH_ERROR, BAD_FORMAT, RATE_LIMIT, NO_RESOURCE, UNAVAILABLE
    */
   async hello(
     request: { uid: Uid; role: Role; appListeners: readonly Endpoint[] },
@@ -127,9 +127,15 @@ export class Gateway {
     }
     const first = session.state === "waiting";
     this.#lives.assertCan(session, "hello");
+    const before = session.appListeners;
     session.appListeners = [...appListeners];
     reach("hello.taken");
-    this.#lives.step(live, "hello");
+    try {
+      this.#lives.step(live, "hello");
+    } catch (error) {
+      session.appListeners = before;
+      throw error;
+    }
     reach("hello.recorded");
     if (first) {
       this.#lives.expect(live, "update");
@@ -162,20 +168,20 @@ export class Gateway {
     const before = session.targets;
     // Written before it is done: whoever takes over in the middle does it again.
     session.targets = perChannel;
-    this.#options.store.put(session);
-    reach("update.recorded");
     try {
+      this.#options.store.put(session);
+      reach("update.recorded");
       const record = toText({ ...session, state: "streaming" });
       await this.#options.dataServer.target(session.uid.hash, perChannel, record);
       reach("update.applied");
     } catch (error) {
       session.targets = before;
-      this.#options.store.put(session);
+      this.#options.store.note(session);
       throw error;
     }
     this.#lives.step(live, "update");
     reach("update.done");
-    clearTimeout(live.expiry);
+    live.expiry?.();
     return { listeners: session.listeners, prodListeners: perChannel };
   }
 
@@ -233,7 +239,7 @@ export class Gateway {
     this.#early.rejectAll(shuttingDown());
     const over = this.#sessions.all().filter((live) => {
       if (!keep || live.ending || !canResume(live.session)) return true;
-      clearTimeout(live.expiry);
+      live.expiry?.();
       return false;
     });
     await Promise.allSettled(
@@ -284,12 +290,12 @@ export class Gateway {
     this.#sessions.assertRate(session, rate);
     const before = session.rate;
     session.rate = rate;
-    store.put(session);
     try {
+      store.put(session);
       if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     } catch (error) {
       session.rate = before;
-      store.put(session);
+      store.note(session);
       throw error;
     }
     this.#log("info", session.uid, `rate ${before} → ${rate} kB/s`);

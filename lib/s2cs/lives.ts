@@ -11,6 +11,7 @@ import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Role, SessionRequest } from "../protocol/values.ts";
 import { type DataServer, type Opening, PortsInUse, type Resumed } from "../s2ds/data_server.ts";
+import { after } from "./expiry.ts";
 import type { PortPool } from "./ports.ts";
 import { toText } from "./record.ts";
 import type { Session } from "./session.ts";
@@ -20,6 +21,11 @@ import type { SessionStore } from "./store.ts";
 
 /** What no call does. */
 const BY_ITSELF: readonly Event[] = ["fault", "recover", "cancel", "expire"];
+/**
+ * What is not done unless it can be kept. Everything else has happened already, or frees something,
+ * which must not take room on a disk. (The targets of an update are kept before it is done.)
+ */
+const KEPT_FIRST: readonly Event[] = ["listen", "hello"];
 
 /** What sessions live by. */
 export interface LifeOptions extends Bounds {
@@ -45,7 +51,8 @@ export interface LifeOptions extends Bounds {
 export interface Live extends Held {
   /** Settled by hello, or by whatever ends the session before it. */
   hello: PromiseWithResolvers<void>;
-  expiry?: ReturnType<typeof setTimeout>;
+  /** Calls off its expiry. */
+  expiry?: () => void;
   ports: number[];
   /** Settled once the data server holds the listeners, or will not. */
   opening?: Promise<void>;
@@ -88,8 +95,9 @@ export class Lives {
     };
     // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
     live.hello.promise.catch(() => {});
-    this.#sessions.add(live);
+    // First, so that one that cannot be kept holds nothing.
     this.#options.store.put(session);
+    this.#sessions.add(live);
     this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
     for (const warning of warnings) this.#log("warn", uid, warning);
     return live;
@@ -186,12 +194,12 @@ export class Lives {
   /** Ends the session unless this comes in time; whatever was waited for before is not any more. */
   expect(live: Live, missing: "hello" | "update"): void {
     const { helloTimeoutMs } = this.#options;
-    clearTimeout(live.expiry);
-    live.expiry = setTimeout(() => {
+    live.expiry?.();
+    live.expiry = after(helloTimeoutMs, () => {
       const reason = `no ${missing} arrived within ${helloTimeoutMs / 1000} s`;
       const sentence = `${reason}; everything reserved for ${live.session.uid} is released`;
       this.fail(live, "expire", reason, new ScistreamError("TIMEOUT", sentence));
-    }, helloTimeoutMs);
+    });
   }
 
   /** Ends a session that nobody released. */
@@ -230,7 +238,7 @@ export class Lives {
   async #free(live: Live, drainMs: number): Promise<void> {
     const { dataServer, ports, store } = this.#options;
     const { uid } = live.session;
-    clearTimeout(live.expiry);
+    live.expiry?.();
     // Ended while its listeners were being opened: what is half open cannot be closed.
     await live.opening?.catch(() => {});
     try {
@@ -246,18 +254,31 @@ export class Lives {
 
   /**
    * Takes a session to the state that the event leads to, and keeps it.
-   * @throws {ScistreamError} BAD_FORMAT where the event cannot happen
+   * @throws {ScistreamError} BAD_FORMAT where the event cannot happen; NO_RESOURCE, CONN_ERROR where it
+   * must be kept and cannot
    */
   step(live: Live, event: Event, reason = ""): void {
     const { session } = live;
     const to = this.assertCan(session, event);
-    const from = session.state;
+    const { state: from, reason: before } = session;
     session.state = to;
     session.reason = reason;
-    if (this.#sessions.get(session.uid.hash)) this.#options.store.put(session);
+    try {
+      if (this.#sessions.get(session.uid.hash)) this.#keep(session, event);
+    } catch (error) {
+      session.state = from;
+      session.reason = before;
+      throw error;
+    }
     // Whoever reads it can rely on it, even if this process is killed now.
     if (to !== from) this.#log("info", session.uid, `${from} → ${to}${reason && `: ${reason}`}`);
     if (BY_ITSELF.includes(event)) this.#options.onEvent?.(event, session);
+  }
+
+  #keep(session: Session, event: Event): void {
+    const { store } = this.#options;
+    if (KEPT_FIRST.includes(event)) store.put(session);
+    else store.note(session);
   }
 
   /** @throws {ScistreamError} BAD_FORMAT where the event cannot happen now */

@@ -32,6 +32,7 @@ import { service } from "./service.ts";
 import { type CallerLimits, type Changeable, LIMITS, type S2csOptions } from "./settings.ts";
 import { SqliteStore } from "./sqlite_store.ts";
 import type { State } from "./state.ts";
+import { diskFault } from "./unwritable.ts";
 
 /** A running control server. */
 export interface S2cs {
@@ -152,7 +153,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
         else await dataServer.leave();
         front.auth?.[Symbol.dispose]();
         await held.disposeAsync();
-        if (size === 0) return await Deno.remove(home.folder, { recursive: true });
+        if (size === 0) return await remove(home.folder, log);
         const next = `the next control server of ${server.address}`;
         log("info", `${size} sessions go on, for ${next}`);
       })();
@@ -235,7 +236,7 @@ function gatewayOptions(
   };
 }
 
-/** @throws {ScistreamError} BAD_FORMAT when it cannot be written */
+/** @throws {ScistreamError} BAD_FORMAT, NO_RESOURCE when it cannot be written */
 function openAudit(
   { auditLog, stateDir, log }: S2csOptions,
   address: Endpoint,
@@ -245,7 +246,7 @@ function openAudit(
   try {
     return new AuditLog(path, { warn: (sentence) => log("error", sentence) });
   } catch (error) {
-    throw new ScistreamError(
+    throw diskFault(path, error) ?? new ScistreamError(
       "BAD_FORMAT",
       `cannot write the audit log ${path}: ${
         messageOf(error)
@@ -293,10 +294,19 @@ async function makePrivate(folder: string): Promise<void> {
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     await Deno.chmod(folder, 0o700);
   } catch (error) {
-    throw new ScistreamError(
+    throw diskFault(folder, error) ?? new ScistreamError(
       "BAD_FORMAT",
       `cannot make the folder ${folder}: ${messageOf(error)}; choose another --state-dir`,
     );
+  }
+}
+
+/** A disk that became read-only keeps no control server from ending. */
+async function remove(folder: string, log: Log): Promise<void> {
+  try {
+    await Deno.remove(folder, { recursive: true });
+  } catch (error) {
+    log("error", `cannot remove ${folder}: ${messageOf(error)}`);
   }
 }
 

@@ -8,6 +8,7 @@ import type { Uid } from "../protocol/uid.ts";
 import { Damaged, fromRow, type Row, toRow } from "./record.ts";
 import type { Session } from "./session.ts";
 import type { SessionStore } from "./store.ts";
+import { diskFault } from "./unwritable.ts";
 
 /** Each takes a file from its number to the next; never changed once it has been shipped. */
 const MIGRATIONS = [
@@ -21,19 +22,40 @@ const MIGRATIONS = [
   ) STRICT`,
 ];
 
-/** A store whose every change is in the file when the call returns. */
+/** How a file was opened. */
+interface Opened {
+  path: string;
+  warn: (sentence: string) => void;
+  isNewForOld: boolean;
+}
+
+/** What could not be written is tried again so often. */
+const AGAIN_MS = 1_000;
+
+/** A store whose every change is in the file when the call returns; of `note` and `delete` later, where it cannot be. */
 export class SqliteStore implements SessionStore, Disposable {
   readonly #database: DatabaseSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #sessions = new Map<string, Session>();
+  readonly #path: string;
+  readonly #warn: (sentence: string) => void;
+  /** Writes that failed and will be tried again, by the session's hash. */
+  readonly #owed = new Map<string, () => void>();
+  #again?: ReturnType<typeof setInterval>;
 
   /** Whether the file was damaged, and this is a new one: what it held is not known here any more. */
   readonly isNewForOld: boolean;
 
-  private constructor(database: DatabaseSync, sessions: Session[], isNewForOld: boolean) {
+  private constructor(
+    database: DatabaseSync,
+    sessions: Session[],
+    { path, warn, isNewForOld }: Opened,
+  ) {
     this.isNewForOld = isNewForOld;
     this.#database = database;
+    this.#path = path;
+    this.#warn = warn;
     for (const session of sessions) this.#sessions.set(session.uid.hash, session);
     this.#put = database.prepare(
       `INSERT INTO session (hash, uid, role, state, created_ms, record) VALUES (?, ?, ?, ?, ?, ?)
@@ -43,28 +65,26 @@ export class SqliteStore implements SessionStore, Disposable {
   }
 
   /**
-   * Opens the file, or makes it. One that is damaged is moved aside, and `warn` told.
-   * @throws {ScistreamError} VERSION_ERR for a file of a later version, CONN_ERROR when it cannot be used
+   * Opens the file, or makes it. One that is damaged is moved aside, and `warn` told; so it is, once,
+   * when the file cannot be written any more.
+   * @throws {ScistreamError} VERSION_ERR for a file of a later version, NO_RESOURCE, CONN_ERROR when it
+   * cannot be used
    */
   static open(path: string, warn: (sentence: string) => void): SqliteStore {
     try {
-      return SqliteStore.#open(path);
+      return SqliteStore.#open({ path, warn, isNewForOld: false });
     } catch (error) {
-      if (!isDamage(error)) {
-        if (error instanceof ScistreamError) throw error;
-        throw new ScistreamError("CONN_ERROR", `cannot use ${path}: ${messageOf(error)}`, {
-          cause: error,
-        });
-      }
+      if (!isDamage(error)) throw unwritable(path, error);
       const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[^0-9]/g, "")}`;
       Deno.renameSync(path, aside);
       for (const end of ["-wal", "-shm"]) remove(`${path}${end}`);
       warn(`the sessions' file is damaged (${messageOf(error)}); it is now ${aside}`);
-      return SqliteStore.#open(path, true);
+      return SqliteStore.#open({ path, warn, isNewForOld: true });
     }
   }
 
-  static #open(path: string, isNewForOld = false): SqliteStore {
+  static #open(opened: Opened): SqliteStore {
+    const { path } = opened;
     // The uids are in it. SQLite gives the files beside it the same mode.
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const database = new DatabaseSync(path);
@@ -72,7 +92,10 @@ export class SqliteStore implements SessionStore, Disposable {
       // What a process wrote is there after its death; the machine's takes the data servers along.
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
       migrate(database, path);
-      return new SqliteStore(database, readAll(database), isNewForOld);
+      const sessions = readAll(database);
+      // Whoever can keep nothing must not begin: a file that is there can be read without any room.
+      database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+      return new SqliteStore(database, sessions, opened);
     } catch (error) {
       database.close();
       throw error;
@@ -84,15 +107,57 @@ export class SqliteStore implements SessionStore, Disposable {
   }
 
   put(session: Session): void {
-    const { uid, role, state, created_ms, record } = toRow(session);
     const { hash } = session.uid;
-    this.#put.run(hash, uid, role, state, created_ms, record);
+    try {
+      // What an earlier session of this uid left must go first.
+      this.#owed.get(hash)?.();
+      this.#write(session);
+    } catch (error) {
+      throw unwritable(this.#path, error);
+    }
+    this.#owed.delete(hash);
     this.#sessions.set(hash, session);
+    this.#settle();
   }
 
-  delete(uid: Uid): void {
-    this.#delete.run(uid.hash);
-    this.#sessions.delete(uid.hash);
+  note(session: Session): void {
+    this.#sessions.set(session.uid.hash, session);
+    this.#soon(session.uid.hash, () => this.#write(session));
+  }
+
+  delete({ hash }: Uid): void {
+    this.#sessions.delete(hash);
+    this.#soon(hash, () => this.#delete.run(hash));
+  }
+
+  #soon(hash: string, write: () => void): void {
+    this.#owed.set(hash, write);
+    this.#settle();
+  }
+
+  /** Writes what is owed, as far as that can be done now. */
+  #settle(): void {
+    try {
+      for (const [hash, write] of this.#owed) {
+        write();
+        this.#owed.delete(hash);
+      }
+      clearInterval(this.#again);
+      this.#again = undefined;
+    } catch (error) {
+      if (this.#again !== undefined) return;
+      this.#warn(
+        `${
+          unwritable(this.#path, error).message
+        }; what has changed is written once that can be done`,
+      );
+      this.#again = setInterval(() => this.#settle(), AGAIN_MS);
+    }
+  }
+
+  #write(session: Session): void {
+    const { uid, role, state, created_ms, record } = toRow(session);
+    this.#put.run(session.uid.hash, uid, role, state, created_ms, record);
   }
 
   all(): Session[] {
@@ -105,6 +170,8 @@ export class SqliteStore implements SessionStore, Disposable {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
+    this.#settle();
+    clearInterval(this.#again);
     this.#database.close();
   }
 }
@@ -128,6 +195,13 @@ function migrate(database: DatabaseSync, path: string): void {
 function readAll(database: DatabaseSync): Session[] {
   const rows = database.prepare("SELECT * FROM session ORDER BY created_ms, rowid").all();
   return rows.map((row) => fromRow(row as unknown as Row));
+}
+
+/** That nothing can be kept in this file. */
+function unwritable(path: string, error: unknown): ScistreamError {
+  if (error instanceof ScistreamError) return error;
+  return diskFault(path, error) ??
+    new ScistreamError("CONN_ERROR", `cannot use ${path}: ${messageOf(error)}`, { cause: error });
 }
 
 /**

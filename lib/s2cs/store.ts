@@ -1,10 +1,17 @@
 import type { Uid } from "../protocol/uid.ts";
 import type { Session } from "./session.ts";
 
-/** Keeps the sessions of one gateway. `put` is called after every change. */
+/** Keeps the sessions of one gateway. `put` or `note` is called after every change. */
 export interface SessionStore {
   get(uid: Uid): Session | undefined;
+  /**
+   * Keeps it, before whoever asked for the change is answered.
+   * @throws {ScistreamError} NO_RESOURCE, CONN_ERROR where it cannot; then nothing is changed
+   */
   put(session: Session): void;
+  /** Keeps what has happened anyhow: as soon as it can, if it cannot now. */
+  note(session: Session): void;
+  /** Forgets it, likewise: what a session held is freed whether there is room to write that down or not. */
   delete(uid: Uid): void;
   all(): Session[];
   readonly size: number;
@@ -20,6 +27,10 @@ export class MemoryStore implements SessionStore {
 
   put(session: Session): void {
     this.#sessions.set(session.uid.hash, session);
+  }
+
+  note(session: Session): void {
+    this.put(session);
   }
 
   delete(uid: Uid): void {

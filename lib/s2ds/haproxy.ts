@@ -10,6 +10,7 @@ import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { type ChannelStatus, idleChannel } from "./data_server.ts";
 import { NO_TARGET_YET, type Plan, type Proxy } from "./proxy/proxy.ts";
 import { render } from "./proxy/render.ts";
+import { NoAnswer } from "./wait.ts";
 
 /** Of the socket in the run folder. Short: HAProxy adds to it while it binds, and sockaddr_un is short. */
 const SOCKET = "api";
@@ -121,9 +122,13 @@ async function address(target: Endpoint): Promise<string> {
 /** One question on the runtime API (HAProxy management guide, section 9.3). */
 async function ask(run: string, commands: string): Promise<string> {
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let late = false;
   try {
     using conn = await Deno.connect({ transport: "unix", path: `${run}/${SOCKET}` });
-    timer = setTimeout(() => conn.close(), PATIENCE_MS);
+    timer = setTimeout(() => {
+      late = true;
+      conn.close();
+    }, PATIENCE_MS);
     const bytes = new TextEncoder().encode(`${commands}\n`);
     for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
     const decoder = new TextDecoder();
@@ -135,6 +140,7 @@ async function ask(run: string, commands: string): Promise<string> {
     }
     return answer;
   } catch (error) {
+    if (late) throw new NoAnswer(`haproxy does not answer within ${PATIENCE_MS / 1000} s`);
     throw new ScistreamError("CONN_ERROR", `haproxy does not answer: ${messageOf(error)}`);
   } finally {
     clearTimeout(timer);

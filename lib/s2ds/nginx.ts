@@ -10,6 +10,9 @@ import { render } from "./proxy/render.ts";
 /** A signal that comes while its master starts, with the pid file written already, may go unseen. */
 const AGAIN_MS = 500;
 
+/** What its master says of a worker that was killed or crashed. */
+const LOST_WORKER = /worker process \d+ exited on signal (\d+)/;
+
 /** nginx: TCP and UDP on each port. */
 export const nginx: Proxy = {
   name: "nginx",
@@ -59,9 +62,13 @@ export const nginx: Proxy = {
   complaint(log, { listener, target }) {
     const here = `server: ${listener}`;
     const line = log.findLast((each) =>
-      each.includes(`${here},`) || each.endsWith(here) || each.includes(`${here} `)
+      each.includes(`${here},`) || each.endsWith(here) || each.includes(`${here} `) ||
+      LOST_WORKER.test(each)
     );
     if (!line) return "";
+    // Its master starts another by itself, so that nobody else tells why connections were cut.
+    const [, signal] = LOST_WORKER.exec(line) ?? [];
+    if (signal) return `a worker of nginx was ended by signal ${signal}, with its connections`;
     if (line.includes("access forbidden by rule")) return NO_TARGET_YET;
     const why = /: \*\d+ (.*?) while /.exec(line)?.[1] ?? "";
     return why && `target ${target}: ${why}`;

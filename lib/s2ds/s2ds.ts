@@ -142,11 +142,18 @@ export class S2ds implements DataServer {
   }
 
   async target(session: string, targets: readonly Endpoint[], record: string): Promise<void> {
-    await this.#all(session, (child) => child.target(session, targets.map(String), record));
+    const change = (child: Child) => child.target(session, targets.map(String), record);
+    await this.#change(session, change, (child) => {
+      const { targets, record = "" } = child.held(session);
+      return targets && (() => child.target(session, targets, record));
+    });
   }
 
   async limit(session: string, limit: Rate): Promise<void> {
-    await this.#all(session, (child) => child.limit(session, limit * KILOBYTE));
+    await this.#change(session, (child) => child.limit(session, limit * KILOBYTE), (child) => {
+      const { rate } = child.held(session);
+      return rate !== undefined && (() => child.limit(session, rate));
+    });
   }
 
   async close(session: string, drainMs: number): Promise<void> {
@@ -198,6 +205,25 @@ export class S2ds implements DataServer {
       record,
     };
     return children.map((child, i) => [child, { ...open, udp: udp && i === 0 }]);
+  }
+
+  /**
+   * Has all children of a session change it, or none: where one does not, what the others did is taken
+   * back; and one that did not answer in time, and may do it yet, is asked for that next.
+   */
+  async #change(
+    session: string,
+    change: (child: Child) => Promise<void>,
+    back: (child: Child) => (() => Promise<void>) | undefined | false,
+  ): Promise<void> {
+    const children = this.#homes.get(session) ?? [];
+    const undo = children.map(back);
+    const done = await Promise.allSettled(children.map(change));
+    const failed = done.find((each) => each.status === "rejected");
+    if (!failed) return;
+    // Not awaited: it comes after what was asked before, however late that is done.
+    for (const each of undo) if (each) each().catch(() => {});
+    throw failed.reason;
   }
 
   #all<T>(session: string, ask: (child: Child) => Promise<T>): Promise<T[]> {

@@ -2,6 +2,15 @@
  * Waiting that can be given up.
  * @module
  */
+import { ScistreamError } from "../protocol/errors.ts";
+
+/** Whether it did what it was asked is not known: it may do it yet. */
+export class NoAnswer extends ScistreamError {
+  /** @param what did not answer, with its words */
+  constructor(what: string) {
+    super("CONN_ERROR", what);
+  }
+}
 
 /** Resolves once the signal is aborted. */
 export function aborted(signal: AbortSignal): Promise<void> {

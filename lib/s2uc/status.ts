@@ -18,6 +18,8 @@ export function humanBytes(bytes: number): string {
 
 /** 3725 seconds as "1h 2m". */
 export function humanTime(seconds: number): string {
+  // The control server's clock may be ahead of this one.
+  if (seconds < 0) return "0s";
   if (seconds < 60) return `${Math.round(seconds)}s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;

@@ -163,6 +163,12 @@ export class Child {
     return records;
   }
 
+  /** What it holds of a session, or would if it were there. */
+  held(session: string): { targets?: string[]; record?: string; rate?: number } {
+    const { open, targets, record } = this.#wanted.get(session) ?? {};
+    return { targets, record, rate: open?.rate };
+  }
+
   status(session: string): Promise<Reply> {
     return this.#ask({ op: "status", session });
   }
@@ -290,8 +296,14 @@ export class Child {
     for (let wait = FIRST_RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       try {
         const link = await this.#connectOrSpawn();
-        await this.#reconcile(link);
+        const back = await this.#reconcile(link);
         this.#events.onLog("info", `the data server is back, process ${link.pid}`);
+        // Only now: meanwhile calls have waited, which they would not for a session that is down. Its
+        // connections were cut all the same, and its user may wonder why.
+        for (const session of back) {
+          this.#events.onDown(session, `a data server (s2ds) was gone: ${why}`);
+          this.#events.onUp(session);
+        }
         return this.#up(link);
       } catch (error) {
         this.#events.onLog("error", `${messageOf(error)}; trying again`);
@@ -300,8 +312,9 @@ export class Child {
     }
   }
 
-  /** Makes the child hold what is wanted, and nothing else. */
-  async #reconcile(link: Link): Promise<void> {
+  /** Makes the child hold what is wanted, and nothing else; answers the sessions that it holds now. */
+  async #reconcile(link: Link): Promise<string[]> {
+    const back: string[] = [];
     const held = await heldBy(link);
     for (const session of held) {
       if (this.#wanted.has(session)) continue;
@@ -315,11 +328,13 @@ export class Child {
     await Promise.all([...this.#wanted].map(async ([session, wanted]) => {
       try {
         await this.#fill(link, session, wanted, held.has(session));
+        back.push(session);
       } catch (error) {
         if (error instanceof LinkLost) throw error;
         this.#events.onFault(session, `channels could not be brought back: ${messageOf(error)}`);
       }
     }));
+    return back;
   }
 
   async #fill(

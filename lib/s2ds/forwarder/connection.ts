@@ -110,12 +110,12 @@ export class Connection {
   /** The target's side. A name is resolved anew at every try. */
   async #far(to: Endpoint): Promise<End> {
     const { tls, role } = this.#context;
-    const deadline = Date.now() + CONNECT_TIMEOUT_MS;
+    const deadline = performance.now() + CONNECT_TIMEOUT_MS;
     for (let tries = 1;; tries++) {
       const proves = tls !== undefined && role === "CONS";
       const tcp = new net.Socket({ allowHalfOpen: !proves });
       try {
-        await this.#unlessCut(connected(tcp, to, deadline - Date.now()));
+        await this.#unlessCut(connected(tcp, to, deadline - performance.now()));
         tune(tcp);
         return proves ? await this.#unlessCut(tls.prove(tcp)) : plain(tcp);
       } catch (error) {
@@ -128,7 +128,7 @@ export class Connection {
           ? `target ${to} ${error.message}`
           : `target ${to}: ${code ?? messageOf(error)}${told}`;
         const passing = error instanceof Unproven ? error.passing : PASSING.has(code ?? "");
-        if (pause === undefined || !passing || Date.now() + pause > deadline) {
+        if (pause === undefined || !passing || performance.now() + pause > deadline) {
           throw new Refused(why, true);
         }
         await this.#unlessCut(after(pause * (0.5 + Math.random() / 2)));

@@ -46,8 +46,8 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
     new DescriptorBudget(options.maxFiles),
     (session, note) => {
       // Whoever knocks at a port must not fill the log: status has the last one, and counts them all.
-      const now = Date.now();
-      if (now - (noted.get(session) ?? 0) < NOTE_MS) return;
+      const now = performance.now();
+      if (now - (noted.get(session) ?? -Infinity) < NOTE_MS) return;
       noted.set(session, now);
       notes?.send({ session, note }).catch(() => {});
     },
@@ -114,7 +114,8 @@ export async function serveEngine(options: ControlOptions): Promise<void> {
   try {
     Deno.removeSync(options.socket);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // On a disk that became read-only it stays; nobody answers there.
+    if (!(error instanceof Deno.errors.NotFound)) options.log(messageOf(error));
   }
 }
 

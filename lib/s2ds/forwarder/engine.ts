@@ -34,6 +34,8 @@ interface Session {
   datagrams: UdpChannel[];
   limits: { toTarget: Limit; fromTarget: Limit };
   tls?: GatewayTls;
+  /** Settled when all its listeners are there, or none. */
+  opening?: Promise<void>;
   /** Set once the session is being closed. */
   closing?: { deadline: number; hurry: (drainMs: number) => void; done: Promise<void> };
 }
@@ -69,7 +71,7 @@ export class Engine {
 
   async open(session: string, options: SessionOptions): Promise<void> {
     if (this.#sessions.has(session)) throw new Error(`session ${session} is open already`);
-    const { listeners, share, role, secret, allow, rate = 0, udp = false } = options;
+    const { role, secret, rate = 0 } = options;
     const side = role === "PROD" ? "server" : "client";
     const record: Session = {
       channels: [],
@@ -82,6 +84,16 @@ export class Engine {
       }),
     };
     this.#sessions.set(session, record);
+    record.opening = this.#listen(session, record, options);
+    try {
+      await record.opening;
+    } finally {
+      record.opening = undefined;
+    }
+  }
+
+  async #listen(session: string, record: Session, options: SessionOptions): Promise<void> {
+    const { listeners, share, role, allow, udp = false } = options;
     const shared = {
       budget: this.#budget,
       reusePort: share,
@@ -138,6 +150,10 @@ export class Engine {
   close(session: string, drainMs: number): Promise<void> {
     const record = this.#sessions.get(session);
     if (!record) return Promise.resolve();
+    // Whoever asked may have given up; what is half open cannot be closed.
+    if (record.opening) {
+      return record.opening.catch(() => {}).then(() => this.close(session, drainMs));
+    }
     if (record.closing) {
       record.closing.hurry(drainMs);
       return record.closing.done;
@@ -154,9 +170,9 @@ export class Engine {
       this.#tick();
     });
     record.closing = {
-      deadline: Date.now() + drainMs,
+      deadline: performance.now() + drainMs,
       hurry: (ms) => {
-        if (Date.now() + ms >= (record.closing?.deadline ?? 0)) return;
+        if (performance.now() + ms >= (record.closing?.deadline ?? 0)) return;
         clearTimeout(timer);
         timer = setTimeout(cut, ms);
       },

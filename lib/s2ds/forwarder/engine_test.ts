@@ -227,6 +227,16 @@ Deno.test("a port in use opens nothing, and names the port", async () => {
   await engine.close("s", 0);
 });
 
+Deno.test("a close that comes while listeners are being opened leaves none", async () => {
+  const engine = new Engine(new DescriptorBudget());
+  const listener = free();
+  const opening = engine.open("s", { listeners: [listener] });
+  await engine.close("s", 0);
+  await opening;
+  assertEquals(engine.sessions, []);
+  await assertRejects(() => connect(listener), Deno.errors.ConnectionRefused);
+});
+
 Deno.test("a target that refuses: the client gets an RST, and the channel says why", async () => {
   const engine = new Engine(new DescriptorBudget());
   const listener = free();

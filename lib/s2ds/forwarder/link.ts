@@ -1,6 +1,6 @@
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { PortsInUse } from "../data_server.ts";
-import { within } from "../wait.ts";
+import { NoAnswer, within } from "../wait.ts";
 import {
   type Ask,
   type FromS2ds,
@@ -75,8 +75,7 @@ export class Link {
       const reply = await within(
         patienceMs,
         waiting.promise,
-        () =>
-          new ScistreamError("CONN_ERROR", `the data server (s2ds) does not answer (${ask.op})`),
+        () => new NoAnswer(`the data server (s2ds) does not answer (${ask.op})`),
       );
       if ("portsInUse" in reply) throw new PortsInUse(reply.portsInUse);
       if ("error" in reply) throw new ScistreamError(reply.code, `data server: ${reply.error}`);

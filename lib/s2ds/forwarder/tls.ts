@@ -31,7 +31,7 @@ export class Unproven extends Error {
 export class GatewayTls {
   readonly #side: Side;
   readonly #issue: () => Promise<Credentials>;
-  #credentials?: { value: Promise<Credentials>; until: number };
+  #credentials?: { value: Promise<Credentials>; from: number; until: number };
   #server?: { of: Credentials; emitter: tls.Server };
   #context?: { of: Credentials; value: tls.SecureContext };
   readonly #proving = new Map<net.Socket, PromiseWithResolvers<tls.TLSSocket>>();
@@ -81,9 +81,11 @@ export class GatewayTls {
 
   #current(): Promise<Credentials> {
     const now = Date.now();
-    if (!this.#credentials || now > this.#credentials.until) {
+    const { from = Infinity, until = 0 } = this.#credentials ?? {};
+    // A clock that is set back makes them valid only later.
+    if (!this.#credentials || now < from || now > until) {
       const value = this.#issue();
-      this.#credentials = { value, until: now + LEAF_MS / 2 };
+      this.#credentials = { value, from: now, until: now + LEAF_MS / 2 };
       value.catch(() => this.#credentials = undefined);
     }
     return this.#credentials.value;

@@ -133,7 +133,7 @@ export class UdpChannel {
     const key = `${from.hostname} ${from.port}`;
     const flow = this.#flows.get(key) ?? this.#open(key, from);
     if (!flow) return;
-    flow.lastMs = Date.now();
+    flow.lastMs = performance.now();
     toTarget?.spend(data.length, () => {});
     await flow.socket.send(data, target);
     this.#status.bytesToTarget += data.length;
@@ -147,7 +147,7 @@ export class UdpChannel {
     }
     const hostname = this.#options.at.host.includes(":") ? "::" : "0.0.0.0";
     const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
-    const flow = { socket, lastMs: Date.now() };
+    const flow = { socket, lastMs: performance.now() };
     this.#flows.set(key, flow);
     this.#status.connectionsTotal++;
     this.#answer(flow, from);
@@ -161,7 +161,7 @@ export class UdpChannel {
     for (;;) {
       try {
         const [data] = await flow.socket.receive(buffer);
-        flow.lastMs = Date.now();
+        flow.lastMs = performance.now();
         if (fromTarget && !fromTarget.open) {
           this.#drop("udp: more than the session's rate");
           continue;
@@ -177,7 +177,7 @@ export class UdpChannel {
   }
 
   #forgetIdle(): void {
-    const before = Date.now() - (this.#options.idleMs ?? IDLE_MS);
+    const before = performance.now() - (this.#options.idleMs ?? IDLE_MS);
     for (const [key, { lastMs }] of this.#flows) if (lastMs < before) this.#forget(key);
   }
 

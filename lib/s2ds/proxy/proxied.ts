@@ -16,6 +16,7 @@ import {
 } from "../data_server.ts";
 import { reach } from "../../fault_points.ts";
 import { probePorts } from "../probe.ts";
+import { NoAnswer } from "../wait.ts";
 import { gist } from "./gist.ts";
 import type {
   Channel,
@@ -57,6 +58,8 @@ interface Held {
   trouble: string;
   /** One change at a time. */
   turn: Promise<unknown>;
+  /** Whether it is being told again what it should do. */
+  takingBack?: boolean;
   hurry?: AbortController;
   closing?: Promise<void>;
 }
@@ -280,9 +283,9 @@ export class Proxied implements DataServer {
       const file = this.proxy.config(plan);
       await this.#check(job, file);
       place(job.folder, file);
-      keep(job.folder, record);
-      reach("update.prepared");
       try {
+        keep(job.folder, record);
+        reach("update.prepared");
         await this.#running(
           held,
           AbortSignal.timeout(RELOAD_MS),
@@ -292,11 +295,34 @@ export class Proxied implements DataServer {
       } catch (error) {
         // So that a restart does not bring what the caller was told had failed.
         place(job.folder, this.proxy.config(this.#plan(held, held.channels)));
+        if (error instanceof NoAnswer) this.#takeBack(held);
         throw error;
       }
     });
     held.turn = change.catch(() => {});
     await change;
+  }
+
+  /**
+   * A proxy that did not answer may do later what its caller was told had failed: so it is told what
+   * it should do until it answers.
+   */
+  async #takeBack(held: Held): Promise<void> {
+    if (held.takingBack) return;
+    held.takingBack = true;
+    for (let done = false; !done && !held.closing;) {
+      const attempt = held.turn.then(() =>
+        this.#running(
+          held,
+          AbortSignal.timeout(RELOAD_MS),
+          (running) => this.proxy.reload(running, this.#plan(held, held.channels)),
+        )
+      );
+      held.turn = attempt.catch(() => {});
+      // A proxy that was started anew meanwhile has read its file.
+      done = await attempt.then(() => true, (error) => !(error instanceof NoAnswer));
+    }
+    held.takingBack = false;
   }
 
   async close(session: string, drainMs: number): Promise<void> {
@@ -322,8 +348,8 @@ export class Proxied implements DataServer {
         hurry.abort();
         this.#sessions.delete(session);
         reach("release.ended");
-        removeFolder(held.job.folder);
-        removeFolder(recordOf(held.job.folder));
+        this.#forgetFolder(held.job.folder);
+        this.#forgetFolder(recordOf(held.job.folder));
       }
     })();
     await held.closing;
@@ -347,11 +373,20 @@ export class Proxied implements DataServer {
   async stop(): Promise<void> {
     await Promise.all([...this.#sessions.keys()].map((session) => this.close(session, 0)));
     await this.#runner.stop();
-    removeFolder(this.#folder);
+    this.#forgetFolder(this.#folder);
   }
 
   async leave(): Promise<void> {
     await this.#runner.leave();
+  }
+
+  /** A disk that became read-only keeps no session from ending; the next start tries again. */
+  #forgetFolder(path: string): void {
+    try {
+      removeFolder(path);
+    } catch (error) {
+      this.events.onLog("warn", `cannot remove ${path}: ${messageOf(error)}`);
+    }
   }
 
   #plan({ opening, job }: Held, channels: Channel[]): Plan {
