@@ -66,6 +66,7 @@ export function limitsOf(options: Options<typeof limitFlags>): CallerLimits {
   }
   return {
     connections: options.maxConnections,
+    sockets: 2 * options.maxConnections,
     connectionsPerAddress: options.maxConnectionsPerAddress,
     firstCallMs: options.firstCallTimeout,
     spareBytes: options.spareBytes,

@@ -45,7 +45,12 @@ interface Connection {
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #events: ConnectionEvents;
-  readonly #server: net.Server;
+  #server?: net.Server;
+  #address?: Endpoint;
+  #resuming = false;
+  #closed = false;
+  /** Sockets that have a descriptor, those that were refused included. */
+  #sockets = 0;
   /** By `ip:port` of the peer; the longest without a call first. */
   readonly #all = new Map<string, Connection>();
   readonly #perAddress = new Map<string, number>();
@@ -57,26 +62,44 @@ export class Connections {
     this.#limits = limits;
     this.#events = events;
     this.#spare = new Buckets(() => ({ rate: limits.spareBytes / 16, burst: limits.spareBytes }));
-    // node:http2 sets TCP_NODELAY itself on connections that it accepts, and these are accepted here.
-    this.#server = net.createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
   /** Listens; answers where. Rejects with the system's error. */
   async listen({ host, port }: Endpoint): Promise<Endpoint> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    const address = this.#server.address() as net.AddressInfo;
-    return new Endpoint(host, address.port);
+    this.#server = await listening(host, port, (socket) => this.#accept(socket));
+    this.#address = new Endpoint(host, (this.#server.address() as net.AddressInfo).port);
+    return this.#address;
+  }
+
+  /**
+   * Listens no more until sockets are closed: an accept loop of node:net that runs out of descriptors
+   * stops for good, without an error (Deno 2.9.3), and those that it refuses have one each till the
+   * end of their turn.
+   */
+  #pause(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  async #resume(): Promise<void> {
+    if (this.#server || this.#closed || this.#resuming || !this.#address) return;
+    this.#resuming = true;
+    const { host, port } = this.#address;
+    while (!this.#closed && !this.#server) {
+      try {
+        this.#server = await listening(host, port, (socket) => this.#accept(socket));
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+    }
+    this.#resuming = false;
+    if (this.#closed) this.#pause();
   }
 
   /** Accepts no more; established connections stay. */
   close(): void {
-    this.#server.close();
+    this.#closed = true;
+    this.#pause();
     clearInterval(this.#looking);
   }
 
@@ -109,6 +132,12 @@ export class Connections {
   #accept(socket: net.Socket): void {
     // An error is followed by its end.
     socket.on("error", () => {});
+    this.#sockets++;
+    socket.once("close", () => {
+      this.#sockets--;
+      if (this.#sockets < this.#limits.sockets) this.#resume();
+    });
+    if (this.#sockets >= this.#limits.sockets) this.#pause();
     const ip = socket.remoteAddress;
     if (ip === undefined) return void socket.destroy();
     const address = addressKey(ip);
@@ -213,6 +242,23 @@ export class Connections {
 /** The address that a peer, `ip:port`, is counted under. */
 export function addressOf(peer: string): string {
   return addressKey(peer.slice(0, peer.lastIndexOf(":")));
+}
+
+/** A server that listens. */
+function listening(
+  host: string,
+  port: number,
+  onConnection: (socket: net.Socket) => void,
+): Promise<net.Server> {
+  // node:http2 sets TCP_NODELAY itself on connections that it accepts, and these are accepted here.
+  const server = net.createServer({ noDelay: true }, onConnection);
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve(server);
+    });
+  });
 }
 
 /** Who has an IPv6 address has 2^64 of them. */

@@ -7,6 +7,8 @@
 export interface ConnectionLimits {
   /** Connections at once. */
   connections: number;
+  /** Descriptors that connections may have, those included that are just being refused. */
+  sockets: number;
   /** Of them, of one address. */
   connectionsPerAddress: number;
   /** Milliseconds from being accepted to the first call, with TLS and authentication still to come. */
@@ -31,6 +33,7 @@ export interface ServerLimits extends ConnectionLimits {
 /** What nobody needs more of. A uid of 1 MB still reaches its check, and is told what is wrong with it. */
 export const SERVER_LIMITS: Readonly<ServerLimits> = {
   connections: 1000,
+  sockets: 2000,
   connectionsPerAddress: 250,
   firstCallMs: 20_000,
   spareBytes: 8 << 20,

@@ -80,21 +80,22 @@ export interface S2csOptions extends Changeable, DataServerSettings {
 }
 
 /** Connections leave this many descriptors for everything else. */
-const SPARE_DESCRIPTORS = 48;
+const SPARE_DESCRIPTORS = 40;
 
-/**
- * Answers what keeps limits within those of the system: an accept loop that runs out of descriptors
- * stops for good, so connections stay below their number.
- */
+/** Answers what keeps limits within the descriptors that the system gives this process. */
 export async function boundBySystem(log: Log): Promise<(limits?: CallerLimits) => CallerLimits> {
-  const descriptors = await descriptorLimit();
-  const most = descriptors === undefined ? Infinity : Math.max(8, descriptors - SPARE_DESCRIPTORS);
+  const descriptors = await descriptorLimit() ?? Infinity;
+  const sockets = Math.max(8, descriptors - SPARE_DESCRIPTORS);
+  // Of them some are for those that are accepted only to be refused.
+  const most = Math.floor(sockets * 3 / 4);
   return (limits = LIMITS) => {
-    if (limits.connections <= most) return limits;
-    log(
-      "warn",
-      `${most} connections are taken and not ${limits.connections}: the limit of open files (ulimit -n) allows no more`,
-    );
-    return { ...limits, connections: most };
+    const connections = Math.min(limits.connections, most);
+    if (connections < limits.connections) {
+      log(
+        "warn",
+        `${most} connections are taken and not ${limits.connections}: the limit of open files (ulimit -n) allows no more`,
+      );
+    }
+    return { ...limits, connections, sockets: Math.min(sockets, 2 * connections) };
   };
 }
