@@ -63,7 +63,11 @@ export class Link {
 
   /** Ends the connection, and nothing else. */
   close(): void {
-    this.#conn.close();
+    try {
+      this.#conn.close();
+    } catch {
+      // Closed by the other end, or by a failed write.
+    }
   }
 
   async ask(ask: Ask, patienceMs = PATIENCE_MS): Promise<Reply> {
@@ -71,7 +75,7 @@ export class Link {
     const waiting = Promise.withResolvers<Reply>();
     this.#waiting.set(n, waiting);
     try {
-      this.#out.send({ n, ...ask }).catch(() => this.#conn.close());
+      this.#out.send({ n, ...ask }).catch(() => this.close());
       const reply = await within(
         patienceMs,
         waiting.promise,
@@ -97,11 +101,7 @@ export class Link {
       why = messageOf(error);
     }
     for (const waiting of this.#waiting.values()) waiting.reject(new LinkLost(why));
-    try {
-      this.#conn.close();
-    } catch {
-      // Closed by a failed write.
-    }
+    this.close();
     return why;
   }
 }
