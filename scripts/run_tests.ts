@@ -5,8 +5,11 @@ import { install } from "./setup.ts";
 
 /** Longer than any run on two cores: a test that waits for ever must not hold CI for as long. */
 const LIMIT_MS = 25 * 60_000;
+/** Most tests wait for other processes, so two at once share two cores well. */
+const LANES = 2;
+/** These take longest; begun last, they would be waited for alone. */
+const FIRST = ["crash_matrix", "pairs", "tutorial", "proxy_failures", "login", "model", "faults"];
 const CI = Deno.env.get("CI") === "true";
-const paths = Deno.args.length > 0 ? Deno.args : ["mod.ts", "lib", "cmd", "scripts", "tests"];
 
 const lacking = install(console.log);
 // Packages are fetched once, here: the processes that tests start take them from the cache.
@@ -14,44 +17,100 @@ const everything = ["mod.ts", "cmd/scistream.ts", ...sources("tests"), ...source
 const cached = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", ...everything] });
 if (!cached.outputSync().success) console.log("not every package could be fetched");
 
-const tests = new Deno.Command(Deno.execPath(), {
-  args: [
-    "test",
-    "--allow-all", // for /proc, which Deno shows to nobody else; what the product may do is in the commands that tests start
-    "--doc",
-    "--no-check", // tests/house_test.ts checks types, once and for everything; what --doc adds would not pass noUnusedLocals
-    "--cached-only",
-    ...paths,
-  ],
-  env: { NO_COLOR: "1" },
-  stdin: "null",
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-const limit = setTimeout(() => tests.kill("SIGKILL"), LIMIT_MS);
-
-let output = "";
-for await (const text of tests.stdout.pipeThrough(new TextDecoderStream())) {
-  output += text;
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
-}
-const { success } = await tests.status;
+const queue = Deno.args.length > 0 ? [Deno.args] : groups();
+const results: Result[] = [];
+const running = new Set<Deno.ChildProcess>();
+const limit = setTimeout(() => {
+  queue.length = 0;
+  for (const child of running) child.kill("SIGKILL");
+}, LIMIT_MS);
+await Promise.all(Array.from({ length: LANES }, (_, lane) => work(lane)));
 clearTimeout(limit);
-const summary =
-  /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed.*?(?:\| (\d+) ignored)?/m
-    .exec(output);
-const passed = Number(summary?.[1] ?? 0);
-let failed = Number(summary?.[2] ?? 0);
-const leftOut = [...output.matchAll(/^(.*) \.\.\. ignored/gm)].map((match) => match[1]);
+
+const passed = results.reduce((sum, result) => sum + result.passed, 0);
+let failed = results.reduce((sum, result) => sum + result.failed, 0);
+const leftOut = results.flatMap((result) => result.leftOut);
+for (const { failures } of results) for (const line of failures) console.log(`failed: ${line}`);
 if (lacking.length > 0) {
   console.log(`not installed, and it takes root and apt-get to: ${lacking.join(", ")}`);
   if (CI) failed++;
 }
 for (const name of leftOut) console.log(`left out: ${name}`);
 if (CI) failed += leftOut.length;
-if ((!success || passed === 0) && failed === 0) failed = 1;
 console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed > 0 ? 1 : 0);
+
+/** What one `deno test` came to. */
+interface Result {
+  passed: number;
+  failed: number;
+  leftOut: string[];
+  /** Names of those that failed. */
+  failures: string[];
+}
+
+/** Takes one group after another until there is none. */
+async function work(lane: number): Promise<void> {
+  for (let paths = queue.shift(); paths; paths = queue.shift()) {
+    results.push(await test(paths, lane));
+  }
+}
+
+async function test(paths: string[], lane: number): Promise<Result> {
+  const tests = new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "--allow-all", // for /proc, which Deno shows to nobody else; what the product may do is in the commands that tests start
+      "--doc",
+      "--no-check", // tests/house_test.ts checks types, once and for everything; what --doc adds would not pass noUnusedLocals
+      "--cached-only",
+      ...paths,
+    ],
+    env: { NO_COLOR: "1", SCISTREAM_TEST_LANE: String(lane) },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  running.add(tests);
+  let output = "";
+  for await (const text of tests.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    if (queue.length === 0 && Deno.args.length > 0) print(text);
+  }
+  // What runs at once is not printed as one.
+  if (Deno.args.length === 0) print(output);
+  const { success } = await tests.status;
+  running.delete(tests);
+  const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/m.exec(
+    output,
+  );
+  const passed = Number(summary?.[1] ?? 0);
+  let failed = Number(summary?.[2] ?? 0);
+  if ((!success || passed === 0) && failed === 0) failed = 1;
+  const leftOut = [...output.matchAll(/^(.*) \.\.\. ignored/gm)].map((match) => match[1] ?? "");
+  const failures = failed === 0 ? [] : [...output.matchAll(/^(.* => \.\/.*)$/gm)]
+    .map((match) => match[1] ?? "");
+  if (failed > 0 && failures.length === 0) failures.push(paths.join(" "));
+  return { passed, failed, leftOut, failures: [...new Set(failures)] };
+}
+
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) {
+    written += Deno.stdout.writeSync(bytes.subarray(written));
+  }
+}
+
+/** The unit tests together, and each file of tests of whole processes by itself. */
+function groups(): string[][] {
+  const files = sources("tests").filter((path) => path.endsWith("_test.ts")).sort();
+  const rank = (path: string) => {
+    const place = FIRST.findIndex((name) => path.startsWith(`tests/${name}`));
+    return place < 0 ? FIRST.length : place;
+  };
+  files.sort((a, b) => rank(a) - rank(b));
+  return [...files.map((path) => [path]), ["mod.ts", "lib", "cmd", "scripts"]];
+}
 
 /** The TypeScript files of a folder. */
 function sources(folder: string): string[] {

@@ -158,7 +158,8 @@ export function portRange(size: number): { first: number; text: string } {
   return { first, text: `${first}-${first + size - 1}` };
 }
 // Below the ports that the system gives out by itself (ip_local_port_range), apart for every test process.
-let nextRange = 10_000 + (Deno.pid % 90) * 200;
+const lane = Number(Deno.env.get("SCISTREAM_TEST_LANE") ?? 0);
+let nextRange = 10_000 + lane * 8_900 + (Deno.pid % 45) * 200;
 
 /** A control server of its own, with certificate and state in a folder of its own. */
 export class Gateway implements AsyncDisposable {

@@ -30,7 +30,7 @@ const inboundFlags = (
 Deno.test("2,000 clients that connect, call and vanish leave nothing", async () => {
   await using gateway = await Gateway.start(
     "--type=mock",
-    "--port-range=20000-24000",
+    "--port-range=28000-32000",
     "--max-sessions=2000",
     ...CROWD,
   );
@@ -65,7 +65,7 @@ Deno.test("2,000 clients that connect, call and vanish leave nothing", async () 
 });
 
 Deno.test("1,000 sessions pending at once all complete, each with its own answer", async () => {
-  await using gateway = await Gateway.start("--type=mock", "--port-range=20000-24000", ...CROWD);
+  await using gateway = await Gateway.start("--type=mock", "--port-range=28000-32000", ...CROWD);
   const client = open(gateway);
   const uids = Array.from({ length: 1000 }, (_, i) => `pending-${i}`);
   const pending = uids.map((uid) =>
