@@ -31,6 +31,7 @@ const NEEDED: Needed[] = [
   { package: "python3-grpc-tools", file: "/usr/lib/python3/dist-packages/grpc_tools" },
   { package: "python3-protobuf", file: "/usr/lib/python3/dist-packages/google/protobuf" },
   { package: "python3-zmq", file: "/usr/lib/python3/dist-packages/zmq" },
+  { package: "nghttp2-client", file: "/usr/bin/h2load" },
   { package: "ruby", file: "/usr/bin/ruby" },
   { package: "stunnel4", file: "/usr/bin/stunnel4" },
   { package: "socat", file: "/usr/bin/socat" },

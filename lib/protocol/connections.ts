@@ -3,10 +3,13 @@
  * calls. What speaks on them comes behind.
  * @module
  */
-import net from "node:net";
+import type net from "node:net";
+import process from "node:process";
 import { Buckets } from "../buckets.ts";
-import { Endpoint } from "./endpoint.ts";
+import { addressKey } from "./address.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { ConnectionLimits } from "./limits.ts";
+import { Listener } from "./listener.ts";
 
 /** What a connection was refused or cut for. */
 export type ConnectionRefusal =
@@ -21,12 +24,28 @@ export interface ConnectionEvents {
   onRefused: (why: ConnectionRefusal, address: string) => void;
 }
 
+/**
+ * Connections that are handed on at a time. Whoever has sent something is read from before any timer
+ * runs: hundreds that come with the same junk would all be dealt with before the next look.
+ */
+const AT_A_TIME = 2;
 /** How often connections are looked at. */
-const LOOK_MS = 200;
+const LOOK_MS = 100;
 /** What a call is taken to need: header fields, a message of usual size, what HTTP/2 says around it. */
 const CALL_BYTES = 16 << 10;
 /** What a handshake costs the server, in bytes sent: a connection that calls has it back. */
 const HANDSHAKE_BYTES = 32 << 10;
+/** What a stream costs the server: a few bytes open one, and a few more reset it. A call has it back. */
+const STREAM_BYTES = 4 << 10;
+/**
+ * What a stream costs that HTTP/2 itself turned away, as for too many header fields: the runtime keeps
+ * its fields for as long as the connection lasts.
+ */
+const UNSEEN_STREAM_BYTES = 128 << 10;
+/** What a call costs that a limit kept out: the refusal is nearly as much work as the call. */
+const REFUSED_CALL_BYTES = 8 << 10;
+/** What a millisecond of the processor's time counts as: frames of a byte cost far more than they weigh. */
+const MILLISECOND_BYTES = 32 << 10;
 /** A quiet connection's bytes in the time between two looks; who sends more while its address has nothing left is cut. */
 const QUIET_BYTES = 1 << 10;
 
@@ -37,6 +56,10 @@ interface Connection {
   /** Calls under way. */
   calls: number;
   called: boolean;
+  /** Streams that have been told of or charged for; the handshake has paid for the first. */
+  streams: number;
+  /** Answers how many streams there have been. */
+  countStreams?: () => number;
   /** Of what has been read, how much has been charged. */
   charged: number;
 }
@@ -45,61 +68,35 @@ interface Connection {
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #events: ConnectionEvents;
-  #server?: net.Server;
-  #address?: Endpoint;
-  #resuming = false;
-  #closed = false;
-  /** Sockets that have a descriptor, those that were refused included. */
-  #sockets = 0;
+  readonly #listener: Listener;
   /** By `ip:port` of the peer; the longest without a call first. */
   readonly #all = new Map<string, Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #spare: Buckets;
+  /** Accepted, and not yet handed on. */
+  readonly #waiting: net.Socket[] = [];
   #looking?: ReturnType<typeof setInterval>;
+  /** Milliseconds of processor time up to the last look. */
+  #cpuMs = 0;
+  /** Bytes that calls and handshakes since the last look stand for: processor time that is accounted for. */
+  #expected = 0;
 
   /** @param limits may change while it runs */
   constructor(limits: ConnectionLimits, events: ConnectionEvents) {
     this.#limits = limits;
     this.#events = events;
+    this.#listener = new Listener(() => limits.sockets, (socket) => this.#accept(socket));
     this.#spare = new Buckets(() => ({ rate: limits.spareBytes / 16, burst: limits.spareBytes }));
   }
 
   /** Listens; answers where. Rejects with the system's error. */
-  async listen({ host, port }: Endpoint): Promise<Endpoint> {
-    this.#server = await listening(host, port, (socket) => this.#accept(socket));
-    this.#address = new Endpoint(host, (this.#server.address() as net.AddressInfo).port);
-    return this.#address;
-  }
-
-  /**
-   * Listens no more until sockets are closed: an accept loop of node:net that runs out of descriptors
-   * stops for good, without an error (Deno 2.9.3), and those that it refuses have one each till the
-   * end of their turn.
-   */
-  #pause(): void {
-    this.#server?.close();
-    this.#server = undefined;
-  }
-
-  async #resume(): Promise<void> {
-    if (this.#server || this.#closed || this.#resuming || !this.#address) return;
-    this.#resuming = true;
-    const { host, port } = this.#address;
-    while (!this.#closed && !this.#server) {
-      try {
-        this.#server = await listening(host, port, (socket) => this.#accept(socket));
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      }
-    }
-    this.#resuming = false;
-    if (this.#closed) this.#pause();
+  listen(at: Endpoint): Promise<Endpoint> {
+    return this.#listener.listen(at);
   }
 
   /** Accepts no more; established connections stay. */
   close(): void {
-    this.#closed = true;
-    this.#pause();
+    this.#listener.close();
     clearInterval(this.#looking);
   }
 
@@ -114,30 +111,49 @@ export class Connections {
   }
 
   /**
-   * A call has come; answers what to do when it has ended.
+   * A call has come; answers what to do when it has ended, and whether a limit kept it out.
    * @param peer `ip:port`
    */
-  began(peer: string): () => void {
+  began(peer: string): (isRefused: boolean) => void {
     const connection = this.#all.get(peer);
     if (!connection) return () => {};
     // It moves to the end: the others have been without a call for longer.
     this.#all.delete(peer);
     this.#all.set(peer, connection);
-    this.#spare.give(connection.address, connection.called ? CALL_BYTES : HANDSHAKE_BYTES);
+    const bytes = connection.called ? CALL_BYTES + STREAM_BYTES : HANDSHAKE_BYTES;
+    this.#spare.give(connection.address, bytes);
+    this.#expected += CALL_BYTES;
     connection.called = true;
     connection.calls++;
-    return () => connection.calls--;
+    return (isRefused) => {
+      connection.calls--;
+      if (isRefused) this.#spare.charge(connection.address, REFUSED_CALL_BYTES);
+    };
+  }
+
+  /**
+   * A stream has been opened, which may become a call.
+   * @param peer `ip:port`
+   * @param bytes what it costs beside the usual
+   */
+  opened(peer: string, bytes: number): void {
+    const connection = this.#all.get(peer);
+    if (!connection) return;
+    this.#spare.charge(connection.address, bytes + (connection.streams > 0 ? STREAM_BYTES : 0));
+    connection.streams++;
+  }
+
+  /**
+   * HTTP/2 is spoken on a connection.
+   * @param peer `ip:port`
+   * @param countStreams answers how many streams have been opened, told of or not
+   */
+  speaks(peer: string, countStreams: () => number): void {
+    const connection = this.#all.get(peer);
+    if (connection) connection.countStreams = countStreams;
   }
 
   #accept(socket: net.Socket): void {
-    // An error is followed by its end.
-    socket.on("error", () => {});
-    this.#sockets++;
-    socket.once("close", () => {
-      this.#sockets--;
-      if (this.#sockets < this.#limits.sockets) this.#resume();
-    });
-    if (this.#sockets >= this.#limits.sockets) this.#pause();
     const ip = socket.remoteAddress;
     if (ip === undefined) return void socket.destroy();
     const address = addressKey(ip);
@@ -147,6 +163,7 @@ export class Connections {
       return void socket.resetAndDestroy();
     }
     this.#spare.charge(address, HANDSHAKE_BYTES);
+    this.#expected += HANDSHAKE_BYTES;
     const peer = `${ip}:${socket.remotePort}`;
     this.#all.set(peer, {
       socket,
@@ -154,6 +171,7 @@ export class Connections {
       acceptedMs: performance.now(),
       calls: 0,
       called: false,
+      streams: 0,
       charged: 0,
     });
     this.#perAddress.set(address, this.#of(address) + 1);
@@ -165,10 +183,20 @@ export class Connections {
       if (this.#all.size === 0) this.#rest();
     });
     if (this.#looking === undefined) {
+      this.#cpuMs = cpuMs();
       this.#looking = setInterval(() => this.#look(), LOOK_MS);
       Deno.unrefTimer(this.#looking as unknown as number);
     }
-    this.#events.onConnection(socket);
+    this.#waiting.push(socket);
+    if (this.#waiting.length === 1) setTimeout(() => this.#handOn(), 0);
+  }
+
+  #handOn(): void {
+    this.#look();
+    for (const socket of this.#waiting.splice(0, AT_A_TIME)) {
+      if (!socket.destroyed) this.#events.onConnection(socket);
+    }
+    if (this.#waiting.length > 0) setTimeout(() => this.#handOn(), 0);
   }
 
   #rest(): void {
@@ -219,18 +247,41 @@ export class Connections {
         this.#cut(connection, "first-call-timeout");
         continue;
       }
-      const bytes = socket.bytesRead - connection.charged;
+      const read = socket.bytesRead - connection.charged;
       connection.charged = socket.bytesRead;
+      const bytes = read > 0 ? read + UNSEEN_STREAM_BYTES * unseenStreams(connection) : 0;
       if (bytes > 0) this.#spare.charge(address, bytes);
       sent.set(connection, bytes);
     }
+    this.#chargeTime(sent);
+    const loud = new Set<string>();
     for (const [connection, bytes] of sent) {
-      if (bytes > QUIET_BYTES && this.#spare.isEmpty(connection.address)) {
-        // It will be a while before this address may connect again.
-        this.#spare.charge(connection.address, this.#limits.spareBytes);
-        this.#cut(connection, "spare-bytes");
-      }
+      const { address } = connection;
+      if (bytes <= QUIET_BYTES || !this.#spare.isEmpty(address)) continue;
+      // It will be a while before this address may connect again.
+      this.#spare.charge(address, this.#limits.spareBytes);
+      this.#cut(connection, "spare-bytes");
+      loud.add(address);
     }
+    // What else such an address has opened and not called on has something waiting to be read.
+    for (const connection of sent.keys()) {
+      const { address, called, socket } = connection;
+      if (loud.has(address) && !called && !socket.destroyed) this.#cut(connection, "spare-bytes");
+    }
+  }
+
+  /**
+   * Charges the processor's time since the last look, where calls and handshakes do not account for
+   * it, to whoever sent more than those need.
+   */
+  #chargeTime(sent: Map<Connection, number>): void {
+    const nowMs = cpuMs();
+    const timeBytes = (nowMs - this.#cpuMs) * MILLISECOND_BYTES;
+    this.#cpuMs = nowMs;
+    const noisy = [...sent].filter(([, bytes]) => bytes > QUIET_BYTES);
+    const all = noisy.reduce((sum, [, bytes]) => sum + bytes, this.#expected);
+    this.#expected = 0;
+    for (const [{ address }, bytes] of noisy) this.#spare.charge(address, timeBytes * bytes / all);
   }
 
   #cut({ socket, address }: Connection, why: ConnectionRefusal): void {
@@ -239,37 +290,15 @@ export class Connections {
   }
 }
 
-/** The address that a peer, `ip:port`, is counted under. */
-export function addressOf(peer: string): string {
-  return addressKey(peer.slice(0, peer.lastIndexOf(":")));
+/** Streams that nobody has told of; each is answered once. */
+function unseenStreams(connection: Connection): number {
+  const unseen = Math.max(0, (connection.countStreams?.() ?? 0) - connection.streams);
+  connection.streams += unseen;
+  return unseen;
 }
 
-/** A server that listens. */
-function listening(
-  host: string,
-  port: number,
-  onConnection: (socket: net.Socket) => void,
-): Promise<net.Server> {
-  // node:http2 sets TCP_NODELAY itself on connections that it accepts, and these are accepted here.
-  const server = net.createServer({ noDelay: true }, onConnection);
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      resolve(server);
-    });
-  });
-}
-
-/** Who has an IPv6 address has 2^64 of them. */
-function addressKey(ip: string): string {
-  if (!ip.includes(":")) return ip;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
-  if (mapped) return mapped;
-  const [head = "", tail] = ip.split("%", 1)[0]?.split("::") ?? [];
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const gap = tail === undefined ? 0 : 8 - front.length - back.length;
-  const groups = [...front, ...Array(gap).fill("0"), ...back];
-  return `${groups.slice(0, 4).map((group) => parseInt(group, 16).toString(16)).join(":")}::/64`;
+/** Processor time of this process so far. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

@@ -6,11 +6,13 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { ControlMethods } from "../../proto/messages.ts";
 import { controlDefinition, type Method, METHODS } from "./codec.ts";
-import { addressOf, type ConnectionRefusal, Connections } from "./connections.ts";
+import { addressOf } from "./address.ts";
+import { type ConnectionRefusal, Connections } from "./connections.ts";
 import { Endpoint } from "./endpoint.ts";
 import { messageOf, ScistreamError } from "./errors.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import type { Secret } from "./secret.ts";
+import { boundFields, watchStreams } from "./streams.ts";
 import { AUTHORIZATION, bareToken, ERROR_CODE_KEY } from "./token.ts";
 
 /** What a handler knows of its caller. */
@@ -87,12 +89,22 @@ export async function serveControl(
     "grpc.max_receive_message_length": limits.messageBytes,
     "grpc.max_concurrent_streams": limits.streams,
   });
-  let injector = server.createConnectionInjector(credentials(options.tls));
+  const inject = (tls?: ServerTls) => {
+    const injector = server.createConnectionInjector(credentials(tls));
+    watchStreams(server, {
+      onSession: (peer, countStreams) => connections.speaks(peer, countStreams),
+      // Fields beyond what a call may have are junk, whatever few bytes they came in.
+      onStream: (peer, bytes) => connections.opened(peer, bytes > limits.metadataBytes ? bytes : 0),
+    });
+    return injector;
+  };
+  boundFields(server);
   const onRefused = options.onRefused ?? (() => {});
   const connections = new Connections(limits, {
     onConnection: (socket) => injector.injectConnection(socket),
     onRefused,
   });
+  let injector = inject(options.tls);
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of METHODS) {
     const call = handled(method, handlers, options.onFault);
@@ -101,12 +113,12 @@ export async function serveControl(
       const ended = connections.began(peer);
       const bytes = sizeOf(each.metadata);
       if (bytes > limits.metadataBytes) {
-        ended();
+        ended(true);
         onRefused("metadata", addressOf(peer));
         return callback(toStatus(tooMuchMetadata(bytes, limits.metadataBytes), () => {}));
       }
       call(each, (error, response) => {
-        ended();
+        ended(isRateLimit(error));
         callback(error, response);
       });
     };
@@ -128,7 +140,7 @@ export async function serveControl(
       return connections.size;
     },
     renew(tls) {
-      injector = server.createConnectionInjector(credentials(tls));
+      injector = inject(tls);
     },
     close() {
       connections.close();
@@ -158,6 +170,10 @@ function sizeOf(metadata: grpc.Metadata): number {
     return sum +
       all.reduce((size: number, value) => size + name.length + String(value).length + 32, 0);
   }, 0);
+}
+
+function isRateLimit(error: Parameters<grpc.sendUnaryData<unknown>>[0]): boolean {
+  return error?.metadata?.get(ERROR_CODE_KEY)[0] === "RATE_LIMIT";
 }
 
 function tooMuchMetadata(bytes: number, most: number): ScistreamError {

@@ -44,19 +44,22 @@ export class CallGuard {
   readonly #pending = new Counts();
   readonly #checks = new Counts();
 
-  /** @param limits may change while it runs */
-  constructor(limits: CallLimits, refusals: Refusals) {
+  /**
+   * @param limits may change while it runs
+   * @param now milliseconds of a clock that nobody sets back
+   */
+  constructor(limits: CallLimits, refusals: Refusals, now?: () => number) {
     this.#limits = limits;
     this.#refusals = refusals;
-    this.#calls = new Buckets(() => ({ rate: limits.callRate, burst: 2 * limits.callRate }));
+    this.#calls = new Buckets(() => ({ rate: limits.callRate, burst: 2 * limits.callRate }), now);
     this.#inAll = new Buckets(() => ({
       rate: limits.callRateInAll,
       burst: 2 * limits.callRateInAll,
-    }));
+    }), now);
     this.#badTokens = new Buckets(() => ({
       rate: limits.badTokenRate,
       burst: 10 * limits.badTokenRate,
-    }));
+    }), now);
   }
 
   /** Calls that wait for their answer. */

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Authenticator, Principal } from "../auth/authenticator.ts";
-import { addressOf } from "../protocol/connections.ts";
+import { addressOf } from "../protocol/address.ts";
 import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";

@@ -1,0 +1,86 @@
+/**
+ * The HTTP/2 streams under grpc-js, which tells of a call only when all of its message is there: who
+ * opens many and never gets so far is seen here. Its own HTTP/2 servers and their options are private
+ * to it; no option of its own does any of this.
+ * @module
+ */
+import type * as grpc from "@grpc/grpc-js";
+import type {
+  Http2Server,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from "node:http2";
+
+/** Of grpc-js 1.14, what it keeps to itself. */
+interface Private {
+  commonServerOptions: { maxHeaderListPairs?: number };
+  http2Servers: Map<Http2Server, unknown>;
+}
+
+type StreamListener = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
+/**
+ * Header fields of one call; ours have ten. A field that the other end has had remembered costs it one
+ * byte, and the server up to 4 kB.
+ */
+const MOST_FIELDS = 32;
+
+/** Bounds the header fields of calls, for HTTP/2 servers that are made from now on. */
+export function boundFields(server: grpc.Server): void {
+  (server as unknown as Private).commonServerOptions.maxHeaderListPairs = MOST_FIELDS;
+}
+
+/** What is seen; a peer is `ip:port`. */
+export interface StreamEvents {
+  /** HTTP/2 is spoken on a connection; `countStreams` answers how many streams there have been. */
+  onSession: (peer: string, countStreams: () => number) => void;
+  /** A stream came, with header fields of so many bytes in all. */
+  onStream: (peer: string, bytes: number) => void;
+}
+
+/** Stands before grpc-js at the HTTP/2 server that it made last. */
+export function watchStreams(server: grpc.Server, { onSession, onStream }: StreamEvents): void {
+  const http2 = [...(server as unknown as Private).http2Servers.keys()].at(-1);
+  if (!http2) return;
+  http2.on("session", (session: ServerHttp2Session) => {
+    session.on("error", () => {});
+    // Clients number their streams 1, 3, 5 and so on.
+    onSession(
+      peerOf(session),
+      () => session.destroyed ? 0 : Math.ceil((session.state.lastProcStreamID ?? 0) / 2),
+    );
+  });
+  const behind = http2.listeners("stream") as unknown as StreamListener[];
+  http2.removeAllListeners("stream");
+  http2.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    // An error is followed by its end. grpc-js listens too, but for the first only.
+    stream.on("error", () => {});
+    onStream(peerOf(stream.session), sizeOf(headers));
+    // grpc-js would answer a stream that is gone, which throws where nobody catches it.
+    if (stream.destroyed) return;
+    refuseCompression(headers);
+    for (const listener of behind) listener.call(http2, stream, headers);
+  });
+}
+
+function peerOf(session: ServerHttp2Stream["session"]): string {
+  const socket = session?.socket;
+  return `${socket?.remoteAddress}:${socket?.remotePort}`;
+}
+
+function sizeOf(headers: IncomingHttpHeaders): number {
+  return Object.entries(headers)
+    .reduce((sum, [name, value]) => sum + name.length + String(value).length, 0);
+}
+
+/**
+ * A compressed message is answered UNIMPLEMENTED, as gRPC has it for what a server does not offer:
+ * grpc-js would unpack all at once, and 4 kB become 4 MB.
+ */
+function refuseCompression(headers: IncomingHttpHeaders): void {
+  const encoding = headers["grpc-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    headers["grpc-encoding"] = `${encoding}; this control server takes none`;
+  }
+}
