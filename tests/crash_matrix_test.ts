@@ -177,6 +177,8 @@ class Matrix implements AsyncDisposable {
   async #assertWhole({ state, channels }: SessionStatus, uid: string): Promise<void> {
     const [{ listener, target } = { listener: "", target: "" }] = channels;
     assert(state === "ready" || state === "streaming", `${state} is neither whole nor gone`);
+    // Who forwards already is not waiting for targets.
+    assertEquals(target === "", state === "ready");
     if (state === "streaming") {
       const name = target === String(this.#second.endpoint) ? "second" : "first";
       assertEquals(await nameAt(listener), name, "it leads where its status says");
