@@ -297,17 +297,24 @@ async function killed(echo: EchoServer, type = "S2DS") {
   const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
   const established = await dial(listener);
   await roundTrip(established, "before");
+  // One that has no targets yet.
+  const ready = newUid();
+  await calling(gateway, undefined, (client) =>
+    Promise.all([
+      client.call("req", { uid: ready, role: "PROD", num_conn: 2 }),
+      client.call("hello", { uid: ready, role: "PROD", prod_listeners: ["127.0.0.1:9"] }),
+    ]));
   await gateway.process.stop("SIGKILL");
   const [folder] = [...Deno.readDirSync(gateway.stateDir)].map(({ name }) => name);
   const file = `${gateway.stateDir}/${folder}/sessions.db`;
-  return { gateway, uid, listener, established, file };
+  return { gateway, uid, listener, established, ready, file };
 }
 
 for (const type of ["S2DS", "HaproxySubprocess"]) {
   Deno.test(`${type}: a damaged file is moved aside, and the gateway made anew from what runs`, async () => {
     await using echo = new EchoServer();
     await using other = new NamedServer("other");
-    const { gateway, uid, listener, established, file } = await killed(echo, type);
+    const { gateway, uid, listener, established, ready, file } = await killed(echo, type);
     await using _ = gateway;
     for (const end of ["-wal", "-shm"]) Deno.removeSync(`${file}${end}`);
     Deno.writeTextFileSync(file, "no database ".repeat(1000));
@@ -323,6 +330,9 @@ for (const type of ["S2DS", "HaproxySubprocess"]) {
       [listener, String(echo.endpoint)],
     );
     await roundTrip(established, "after");
+    const waits = await status(gateway, ready);
+    assertEquals([waits.state, waits.channels.length], ["ready", 2]);
+    await call(gateway, undefined, "release", { uid: ready });
     // It is a session like any other, and in the new file.
     await call(gateway, undefined, "update", {
       uid,
