@@ -85,6 +85,10 @@ Deno.test("calls that wait are bounded, of one caller and of all; metadata and s
     /^RATE_LIMIT 8 \d+ bytes of metadata came with the call, and this control server takes 2000/,
   );
   assertEquals(await metric('refusals_total{limit="metadata"}'), 1);
+  const uid = "x".repeat(5 << 20);
+  assertMatch(await refusal(call(gateway, undefined, "status", { uid })), /^NO_RESOURCE 8 /);
+  assertEquals(await metric('refusals_total{limit="message"}'), 1);
+  assertEquals(await metric('limit{limit="message_bytes"}'), 4 << 20);
 });
 
 Deno.test("early hellos are bounded", async () => {
@@ -97,6 +101,7 @@ Deno.test("early hellos are bounded", async () => {
   await gateway.process.line(/hello is early/, "err");
   assertEquals(await metric("early_hellos"), 1);
   assertMatch(await refusal(call(gateway, undefined, "hello", hello())), /^RATE_LIMIT 8 1 hellos/);
+  assertEquals(await metric('refusals_total{limit="early-hellos"}'), 1);
   over.abort();
   await first;
   waiting.close();

@@ -40,7 +40,7 @@ export interface ServerTls {
 }
 
 /** Why a server refused somebody before a handler heard of it. */
-export type ServerRefusal = ConnectionRefusal | "metadata";
+export type ServerRefusal = ConnectionRefusal | "metadata" | "message";
 
 /** Where and how to listen. */
 export interface ServerOptions {
@@ -95,6 +95,7 @@ export async function serveControl(
       onSession: (peer, countStreams) => connections.speaks(peer, countStreams),
       // Fields beyond what a call may have are junk, whatever few bytes they came in.
       onStream: (peer, bytes) => connections.opened(peer, bytes > limits.metadataBytes ? bytes : 0),
+      onLongMessage: (peer) => onRefused("message", addressOf(peer)),
     });
     return injector;
   };

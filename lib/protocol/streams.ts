@@ -8,6 +8,7 @@ import type * as grpc from "@grpc/grpc-js";
 import type {
   Http2Server,
   IncomingHttpHeaders,
+  OutgoingHttpHeaders,
   ServerHttp2Session,
   ServerHttp2Stream,
 } from "node:http2";
@@ -37,10 +38,15 @@ export interface StreamEvents {
   onSession: (peer: string, countStreams: () => number) => void;
   /** A stream came, with header fields of so many bytes in all. */
   onStream: (peer: string, bytes: number) => void;
+  /** A message was too long, and refused by grpc-js. */
+  onLongMessage: (peer: string) => void;
 }
 
 /** Stands before grpc-js at the HTTP/2 server that it made last. */
-export function watchStreams(server: grpc.Server, { onSession, onStream }: StreamEvents): void {
+export function watchStreams(
+  server: grpc.Server,
+  { onSession, onStream, onLongMessage }: StreamEvents,
+): void {
   const http2 = [...(server as unknown as Private).http2Servers.keys()].at(-1);
   if (!http2) return;
   http2.on("session", (session: ServerHttp2Session) => {
@@ -56,7 +62,9 @@ export function watchStreams(server: grpc.Server, { onSession, onStream }: Strea
   http2.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     // An error is followed by its end. grpc-js listens too, but for the first only.
     stream.on("error", () => {});
-    onStream(peerOf(stream.session), sizeOf(headers));
+    const peer = peerOf(stream.session);
+    onStream(peer, sizeOf(headers));
+    watchAnswer(stream, () => onLongMessage(peer));
     // grpc-js would answer a stream that is gone, which throws where nobody catches it.
     if (stream.destroyed) return;
     refuseCompression(headers);
@@ -67,6 +75,19 @@ export function watchStreams(server: grpc.Server, { onSession, onStream }: Strea
 function peerOf(session: ServerHttp2Stream["session"]): string {
   const socket = session?.socket;
   return `${socket?.remoteAddress}:${socket?.remotePort}`;
+}
+
+/**
+ * Tells when grpc-js refuses a message for its length: with nothing but a status and this sentence,
+ * before any handler hears of the call. Such a stream may stay half open, so its end tells nothing.
+ */
+function watchAnswer(stream: ServerHttp2Stream, onLongMessage: () => void): void {
+  const respond = stream.respond;
+  stream.respond = (headers, options) => {
+    const said = (headers as OutgoingHttpHeaders | undefined)?.["grpc-message"];
+    if (/^Received%20message%20larger/.test(String(said ?? ""))) onLongMessage();
+    respond.call(stream, headers, options);
+  };
 }
 
 function sizeOf(headers: IncomingHttpHeaders): number {

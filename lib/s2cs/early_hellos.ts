@@ -11,6 +11,8 @@ interface Waiting<T> extends PromiseWithResolvers<T> {
 interface EarlyBounds {
   earlyHellos: number;
   earlyTimeoutMs: number;
+  /** Told of a hello that is one too many. */
+  onTooManyHellos?: (uid: Uid) => void;
 }
 
 /** Hellos that arrived before their req, each waiting for it within bounds (contract section 3, beyond). */
@@ -44,6 +46,7 @@ export class EarlyHellos<T> {
     signal.throwIfAborted();
     const { earlyHellos: most, earlyTimeoutMs } = this.#bounds;
     if (this.#count >= most) {
+      this.#bounds.onTooManyHellos?.(uid);
       throw new ScistreamError(
         "RATE_LIMIT",
         `${most} hellos already wait for their req; say hello again after the req`,

@@ -23,6 +23,8 @@ export interface GatewayOptions extends LifeOptions {
   /** How long an early hello waits for its req, and how many may wait. */
   earlyTimeoutMs: number;
   earlyHellos: number;
+  /** Told of a hello that is one too many. */
+  onTooManyHellos?: (uid: Uid) => void;
   /** How long released sessions' established connections may go on. */
   drainTimeoutMs: number;
 }

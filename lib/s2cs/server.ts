@@ -103,7 +103,9 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       SqliteStore.open(`${home.folder}/sessions.db`, (sentence) => log("error", sentence)),
     );
     if (store.isNewForOld) rebuild(store, await dataServer.found(home), log);
-    gateway = new Gateway(gatewayOptions(options, limits, { dataServer, store, audit, counters }));
+    gateway = new Gateway(
+      gatewayOptions(options, limits, { dataServer, store, audit, counters, refusals }),
+    );
     const measured = {
       counters,
       limits,
@@ -203,11 +205,12 @@ function earlyBounds({ auth, helloTimeoutMs }: Changeable, { earlyHellos }: Call
 function gatewayOptions(
   options: S2csOptions,
   limits: CallerLimits,
-  { dataServer, store, audit, counters }: {
+  { dataServer, store, audit, counters, refusals }: {
     dataServer: DataServer;
     store: SqliteStore;
     audit?: AuditLog;
     counters: Counters;
+    refusals: Refusals;
   },
 ): GatewayOptions {
   return {
@@ -217,6 +220,7 @@ function gatewayOptions(
     dataServer,
     ports: new PortPool(options.portRange),
     hosts: hosts(options),
+    onTooManyHellos: (uid) => refusals.note("early-hellos", `a hello for ${uid}`),
     onRecovered: (outcome) => counters.recovered.add(outcome),
     warnings: ({ weakness }) =>
       dataServer.abilities.protects && weakness
