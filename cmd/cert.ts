@@ -25,6 +25,7 @@ const make = command({
     }),
     force: bool("replace files that are there"),
   },
+  needs: ["write"],
   args: [],
   examples: [
     "scistream cert --ip 192.168.10.11",

@@ -1,5 +1,5 @@
 import { command, Exit, type Group, type Io } from "../lib/cli/command.ts";
-import { openAccess, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
+import { openAccess, warnIfShared, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
 import { type Options, UsageError } from "../lib/cli/flags.ts";
 import { limitsOf } from "../lib/cli/limit_flags.ts";
 import { reloader } from "../lib/cli/reloader.ts";
@@ -25,6 +25,7 @@ the next s2cs on the same address takes them over. SIGHUP has it read its files 
 certificate, key, secrets and --config; so does a change of them. What cannot change
 while it runs is named.`,
   flags: s2csFlags,
+  needs: ["net", "read", "write", "env", "run"],
   args: [],
   examples: [
     "scistream cert --ip 192.168.10.11",
@@ -155,6 +156,7 @@ async function readTls(crt: string, key: string, warn: (sentence: string) => voi
   const doubt = checkCertificate(tls.cert, crt);
   if (doubt) warn(`${doubt}: clients will refuse it; ${advice}`);
   checkKey({ pem: tls.cert, name: crt }, { pem: tls.key, name: key });
+  await warnIfShared(key, (sentence) => warn(`WARNING: the private key ${sentence}`));
   return tls;
 }
 

@@ -17,6 +17,7 @@ when standard input does. s2cs runs it with --control-socket for all its session
     logFile: text("append diagnostics to this file and not to stderr", { value: "FILE" }),
     config: text("TOML file with any of these options as keys", { value: "FILE" }),
   },
+  needs: ["net", "read", "write"],
   args: [],
   examples: ["echo 192.168.10.10:5001 | scistream s2ds"],
   async run({ options }, io) {

@@ -5,6 +5,7 @@
 import type { Config } from "../lib/cli/config.ts";
 import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
+import { keepOnly } from "../lib/cli/powers.ts";
 import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
 import { configFile } from "../lib/state_dir.ts";
 import { VERSION, versionLine } from "../lib/version.ts";
@@ -86,6 +87,7 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
   };
   const line = await read();
   if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
+  keepOnly(found.needs);
   return await found.run(line, io);
 }
 

@@ -1,5 +1,14 @@
 // `deno task build`: one executable in dist/, with version and commit inside.
-// The permissions and V8 flags are those of `deno task scistream`.
+// The permissions and V8 flags are those of `deno task scistream`. One executable is for all commands,
+// so it is granted what any of them needs; each gives the rest up when it begins (lib/cli/powers.ts).
+// None of the six can be narrower here:
+//   net    addresses come from flags, from the calls of users and from identity providers
+//   read   certificates, configurations and state are where flags, environment and $HOME say
+//   write  state, audit log, certificates and proxies' configurations likewise
+//   env    options have variables (SCISTREAM_…), and grpc-js fails where it may not read its own
+//   run    itself as data server; sh and the proxies; the application of `appctrl run`; $BROWSER
+//   ffi    ZeroMQ's library, which lies in the executable or in a package cache
+// sys, import and prompts are never granted.
 import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url);

@@ -26,6 +26,12 @@ export interface Stream {
   cons: string[];
 }
 
+function sideOf(gateway: Gateway): Side {
+  const roots = Deno.readFileSync(gateway.cert);
+  const address = Endpoint.parse(gateway.address);
+  return { gateway, client: new ControlClient({ address, roots }) };
+}
+
 /** Two gateways. */
 export class Pair implements AsyncDisposable {
   private constructor(readonly prod: Side, readonly cons: Side) {}
@@ -33,13 +39,15 @@ export class Pair implements AsyncDisposable {
   /** Starts both; `flags` are for both, of which the producer's type may be another. */
   static async start(types: string | [prod: string, cons: string], ...flags: string[]) {
     const [prod, cons] = typeof types === "string" ? [types, types] : types;
-    const sides = await Promise.all([prod, cons].map(async (type) => {
-      const gateway = await Gateway.start(`--type=${type}`, ...flags);
-      const roots = Deno.readFileSync(gateway.cert);
-      const address = Endpoint.parse(gateway.address);
-      return { gateway, client: new ControlClient({ address, roots }) };
-    }));
-    return new Pair(sides[0] as Side, sides[1] as Side);
+    const gateways = await Promise.all(
+      [prod, cons].map((type) => Gateway.start(`--type=${type}`, ...flags)),
+    );
+    return Pair.of(gateways[0] as Gateway, gateways[1] as Gateway);
+  }
+
+  /** Two gateways that run already. */
+  static of(prod: Gateway, cons: Gateway): Pair {
+    return new Pair(sideOf(prod), sideOf(cons));
   }
 
   /** A session to the application at `receiver`. */

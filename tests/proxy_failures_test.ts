@@ -242,7 +242,7 @@ Deno.test({
   async fn() {
     await using echo = new EchoServer();
     const folder = Deno.makeTempDirSync({ prefix: "scistream-full-" });
-    const mount = await run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder]);
+    const mount = await run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "none", folder]);
     assertEquals(mount.code, 0, mount.err);
     try {
       await using pair = await Pair.start("HaproxySubprocess", `--proxy-dir=${folder}`);

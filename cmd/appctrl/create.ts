@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { list } from "../../lib/cli/flags.ts";
 import {
@@ -23,6 +24,7 @@ first listener.`,
     }),
     ...connectionFlags,
   },
+  needs: [...CLIENT_POWERS, "run"],
   args: [...helloArguments, {
     name: "IP",
     help: "the application's address",

@@ -7,6 +7,7 @@ export const iperfServer = command({
   name: "iperf-server",
   summary: "Run an iperf3 server",
   flags: {},
+  needs: ["env", "run"],
   args: [{ name: "PORT", help: "where it listens", default: "7000" }],
   run({ args }, io) {
     const port = parsePort(args.PORT ?? "");
@@ -22,6 +23,7 @@ export const iperfClient = command({
   name: "iperf-client",
   summary: "Run an iperf3 client against a listener",
   flags: {},
+  needs: ["env", "run"],
   args: [{ name: "TARGET", help: "HOST:PORT of the server", default: "127.0.0.1:7000" }],
   run({ args }, io) {
     const listeners = [Endpoint.parse(args.TARGET ?? "", "target")];

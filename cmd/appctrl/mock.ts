@@ -1,4 +1,5 @@
 import { command, Exit } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { list } from "../../lib/cli/flags.ts";
 import {
@@ -22,6 +23,7 @@ reference's mock or on those of --ports.`,
     }),
     ...connectionFlags,
   },
+  needs: CLIENT_POWERS,
   args: [...helloArguments, {
     name: "IP",
     help: "the application's address",

@@ -1,4 +1,5 @@
 import { command, Exit } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { list, parsed, UsageError } from "../../lib/cli/flags.ts";
 import {
@@ -33,6 +34,7 @@ is the application's.`,
     ),
     ...connectionFlags,
   },
+  needs: [...CLIENT_POWERS, "run"],
   args: helloArguments,
   rest: { name: "COMMAND …", help: "the application and its arguments" },
   examples: [

@@ -15,6 +15,7 @@ export const runProducer = command({
       most: 3_600_000,
     }),
   },
+  needs: ["read", "env", "ffi"],
   args: [{ name: "PORT", help: "where it listens", default: "7000" }],
   async run({ options, args }, io) {
     const port = parsePort(args.PORT ?? "");
@@ -33,6 +34,7 @@ export const subscribe = command({
   name: "subscribe",
   summary: "Receive test messages over ZeroMQ until NASDA:STOP",
   flags: {},
+  needs: ["read", "env", "ffi"],
   args: [{ name: "TARGET", help: "HOST:PORT of the publisher", default: "127.0.0.1:7000" }],
   async run({ args }, io) {
     const target = Endpoint.parse(args.TARGET ?? "", "target");

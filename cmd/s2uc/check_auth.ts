@@ -1,4 +1,5 @@
 import { command, Exit } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags } from "../../lib/cli/connection.ts";
 import { bool, text } from "../../lib/cli/flags.ts";
 import { jsonFlag } from "../../lib/cli/session_flags.ts";
@@ -15,6 +16,7 @@ exit code is 1 when you are not logged in, or a control server refuses you.`,
     showToken: bool("print the token too, which is as good as your password until it expires"),
     json: jsonFlag,
   },
+  needs: CLIENT_POWERS,
   args: [],
   examples: ["s2uc check-auth", "s2uc check-auth --ip 192.168.10.11"],
   async run(line, io) {

@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { jsonFlag, serversFlag, uidArgument } from "../../lib/cli/session_flags.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
@@ -7,6 +8,7 @@ export default command({
   name: "check-status",
   summary: "Show a session: its state, channels, connections and bytes",
   flags: { s2cs: serversFlag("localhost:5000"), ...clientFlags, json: jsonFlag },
+  needs: CLIENT_POWERS,
   args: [uidArgument],
   examples: ["s2uc check-status UID --s2cs 192.168.10.11:5007"],
   async run(line, io) {

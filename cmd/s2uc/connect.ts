@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { advised, clientFlags, openClient, parseAddress } from "../../lib/cli/connection.ts";
 import { parsed, text } from "../../lib/cli/flags.ts";
 import {
@@ -50,6 +51,7 @@ what the others did is undone. Channel i leads to receiver port i.`,
     mock: mockFlag,
     json: jsonFlag,
   },
+  needs: CLIENT_POWERS,
   args: [],
   examples: [
     "s2uc connect --prod-s2cs 192.168.10.11:5007 --cons-s2cs 192.168.30.10:5007 \\",

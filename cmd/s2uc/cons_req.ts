@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import {
   mockFlag,
   prodListenersArgument,
@@ -16,6 +17,7 @@ export default command({
 forwards them to the producer side's listeners. The consumer's application connects to
 the listeners that it prints.`,
   flags: { s2cs: s2csFlag("localhost:6000"), ...requestFlags, mock: mockFlag },
+  needs: CLIENT_POWERS,
   args: [uidArgument, prodListenersArgument],
   examples: ["s2uc cons-req --s2cs 192.168.30.10:5007 UID 192.168.20.10:5100,192.168.20.10:5101"],
   async run(line, io) {

@@ -23,6 +23,7 @@ give its id and secret here and to s2cs.`,
     issuerCa: providerFlags.issuerCa,
     json: jsonFlag,
   },
+  needs: ["net", "read", "env"],
   args: [],
   examples: [
     "s2uc create-scope --client-id 92c36fec-6d3c-41f6-a487-dfda1281c4e5 --client-secret-file globus.secret",

@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import {
   mockFlag,
   newUid,
@@ -13,6 +14,7 @@ export default command({
   summary: "Ask for the producer's side and say its application's hello too",
   details: `As prod-req, for an application whose address is known: no appctrl is needed.`,
   flags: { s2cs: s2csFlag("localhost:5000"), ...requestFlags, ...receiverFlags, mock: mockFlag },
+  needs: CLIENT_POWERS,
   args: [],
   examples: [
     "s2uc inbound-request --s2cs 192.168.10.11:5007 --remote_ip 192.168.10.10 --receiver_ports 5001",

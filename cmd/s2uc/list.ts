@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { jsonFlag, serversFlag } from "../../lib/cli/session_flags.ts";
 
@@ -8,6 +9,7 @@ export default command({
   details:
     `A session is named by the first 8 hex digits of the SHA-256 of its uid: the uid is a secret.`,
   flags: { s2cs: serversFlag("localhost:5000"), ...clientFlags, json: jsonFlag },
+  needs: CLIENT_POWERS,
   args: [],
   async run(line, io) {
     const { options } = line;

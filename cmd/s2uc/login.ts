@@ -2,6 +2,7 @@ import { providerFlags } from "../../lib/cli/auth_flags.ts";
 import { command, Exit } from "../../lib/cli/command.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { bool, list, text } from "../../lib/cli/flags.ts";
+import { CLIENT_POWERS, keepOnly } from "../../lib/cli/powers.ts";
 
 export default command({
   name: "login",
@@ -32,12 +33,15 @@ refreshed by themselves. Without --scope it logs in for every control server und
     ),
     config: connectionFlags.config,
   },
+  needs: [...CLIENT_POWERS, "run"],
   args: [],
   examples: [
     "s2uc login --scope 92c36fec-6d3c-41f6-a487-dfda1281c4e5",
     "s2uc login --scope scistream --issuer https://idp.example.org/realms/lab --client-id scistream --browser",
   ],
   async run({ options, servers }, io) {
+    // Only the browser is a program.
+    if (!options.browser) keepOnly(CLIENT_POWERS);
     const { logIn } = await import("../../lib/s2uc/login.ts");
     await logIn(options, servers, io);
     return Exit.OK;

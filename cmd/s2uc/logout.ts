@@ -1,4 +1,5 @@
 import { command, Exit } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { list } from "../../lib/cli/flags.ts";
 
 export default command({
@@ -13,6 +14,7 @@ same, and the exit code is 1.`,
       default: "",
     }),
   },
+  needs: CLIENT_POWERS,
   args: [],
   async run({ options }, io) {
     const { logOut } = await import("../../lib/s2uc/login.ts");

@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import {
   mockFlag,
   prodListenersArgument,
@@ -16,6 +17,7 @@ export default command({
   summary: "Ask for the consumer's side and say its application's hello too",
   details: `As cons-req, without an appctrl on the consumer's host.`,
   flags: { s2cs: s2csFlag("localhost:6000"), ...requestFlags, ...receiverFlags, mock: mockFlag },
+  needs: CLIENT_POWERS,
   args: [uidArgument, prodListenersArgument],
   examples: ["s2uc outbound-request --s2cs 192.168.30.10:5007 UID 192.168.20.10:5100"],
   async run(line, io) {

@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { bool, list, UsageError } from "../../lib/cli/flags.ts";
 import { serversFlag, uidArgument } from "../../lib/cli/session_flags.ts";
@@ -21,6 +22,7 @@ sessions, and an administrator's are everybody's.`,
     ...clientFlags,
     force: bool("cut established connections at once"),
   },
+  needs: CLIENT_POWERS,
   args: [{ ...uidArgument, default: "" }],
   examples: ["s2uc release UID --s2cs 192.168.10.11:5007 --s2cs 192.168.30.10:5007"],
   async run(line, io) {

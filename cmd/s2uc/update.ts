@@ -1,4 +1,5 @@
 import { command } from "../../lib/cli/command.ts";
+import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { parsed, UsageError } from "../../lib/cli/flags.ts";
 import { rateFlag, s2csFlag, uidArgument } from "../../lib/cli/session_flags.ts";
@@ -19,6 +20,7 @@ direction; 0 asks for no limit.`,
     rate: { ...rateFlag, default: undefined },
     ...clientFlags,
   },
+  needs: CLIENT_POWERS,
   args: [uidArgument],
   examples: [
     "s2uc update UID --targets 192.168.10.12:5001 --s2cs 192.168.10.11:5007",

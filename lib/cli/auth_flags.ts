@@ -80,11 +80,21 @@ export async function readSecret(
   }
   const secret = (await readFile(clientSecretFile, "client secret")).trim();
   if (secret === "") throw new UsageError(`the client secret ${clientSecretFile} is empty`);
-  const mode = (await Deno.stat(clientSecretFile)).mode ?? 0;
-  if ((mode & 0o077) !== 0) {
-    warn(`${clientSecretFile} can be read by other users of this machine; chmod 600 it`);
-  }
+  await warnIfShared(clientSecretFile, warn);
   return new Secret(secret);
+}
+
+/**
+ * Warns of a file with a secret that others can read, or write to. A group may read it: that is how
+ * Debian keeps keys, and how a file looks that systemd gives to a service.
+ */
+export async function warnIfShared(path: string, warn: (sentence: string) => void): Promise<void> {
+  const mode = (await Deno.stat(path)).mode ?? 0;
+  if ((mode & 0o007) !== 0) {
+    warn(`${path} can be read by other users of this machine; chmod 600 it, and make a new one`);
+  } else if ((mode & 0o020) !== 0) {
+    warn(`${path} can be written to by a group of this machine; chmod g-w it`);
+  }
 }
 
 async function readFile(path: string, what: string): Promise<string> {

@@ -4,6 +4,7 @@
  */
 import type { Argument, CommandLine, Flags } from "./flags.ts";
 import type { HelpTopic } from "./help.ts";
+import type { Power } from "./powers.ts";
 
 /** Exit codes. A supervisor restarts on 1 and 3; 2 will not get better by itself. */
 export const Exit = {
@@ -51,6 +52,8 @@ export interface Command<F extends Flags = Flags> extends Omit<HelpTopic, "comma
   name: string;
   flags: F;
   args: readonly Argument[];
+  /** What it may do; the rest is given up before it runs. */
+  needs: readonly Power[];
   /** Does it; answers the exit code. */
   run(line: CommandLine<F>, io: Io): Promise<number>;
 }

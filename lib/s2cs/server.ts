@@ -18,13 +18,14 @@ import type { Role } from "../protocol/values.ts";
 import type { DataServer } from "../s2ds/data_server.ts";
 import { createDataServer } from "../s2ds/types.ts";
 import { every } from "./every.ts";
-import { AuditLog } from "./audit.ts";
+import type { AuditLog } from "./audit.ts";
 import { boundBySystem } from "./settings.ts";
 import { CallGuard } from "./call_limits.ts";
 import { Counters } from "./counters.ts";
 import { type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import type { Http, Measured } from "./http.ts";
+import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
 import { PortPool } from "./ports.ts";
 import { fromText } from "./record.ts";
 import { Refusals } from "./refusals.ts";
@@ -32,7 +33,6 @@ import { service } from "./service.ts";
 import { type CallerLimits, type Changeable, LIMITS, type S2csOptions } from "./settings.ts";
 import { SqliteStore } from "./sqlite_store.ts";
 import type { State } from "./state.ts";
-import { diskFault } from "./unwritable.ts";
 
 /** A running control server. */
 export interface S2cs {
@@ -89,14 +89,14 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onRefused: (why, address) => refusals.note(why, address),
     onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
   });
-  const home = { folder: gatewayFolder(options.stateDir, server.address), gateway: server.address };
+  const home = homeOf(options.stateDir, server.address);
   await using started = new AsyncDisposableStack();
   started.defer(() => server.closeNow());
   let gateway: Gateway;
   let front: Front;
   let http: Http | undefined;
   try {
-    await makePrivate(home.folder);
+    makeHome(options.stateDir, home);
     const audit = openAudit(options, server.address);
     if (audit) started.use(audit);
     const store = started.use(
@@ -155,7 +155,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
         else await dataServer.leave();
         front.auth?.[Symbol.dispose]();
         await held.disposeAsync();
-        if (size === 0) return await remove(home.folder, log);
+        if (size === 0) return await removeHome(home, log);
         const next = `the next control server of ${server.address}`;
         log("info", `${size} sessions go on, for ${next}`);
       })();
@@ -241,24 +241,6 @@ function gatewayOptions(
 }
 
 /** @throws {ScistreamError} BAD_FORMAT, NO_RESOURCE when it cannot be written */
-function openAudit(
-  { auditLog, stateDir, log }: S2csOptions,
-  address: Endpoint,
-): AuditLog | undefined {
-  if (auditLog === "none") return undefined;
-  const path = auditLog || `${stateDir}/audit-${fileName(address)}.jsonl`;
-  try {
-    return new AuditLog(path, { warn: (sentence) => log("error", sentence) });
-  } catch (error) {
-    throw diskFault(path, error) ?? new ScistreamError(
-      "BAD_FORMAT",
-      `cannot write the audit log ${path}: ${
-        messageOf(error)
-      }; choose another --audit-log, or none`,
-    );
-  }
-}
-
 /** Handlers that wait for those that will do it. */
 function later(service: Promise<ControlHandlers>): ControlHandlers {
   const handlers = METHODS.map((method) => [
@@ -290,36 +272,6 @@ function hosts(options: S2csOptions): (role: Role) => { told: string; bound: str
     if (role === "CONS") return { told: address.host, bound: address.host };
     return { told: wanIp ?? address.host, bound: wanIp ?? any };
   };
-}
-
-/** A folder that only this user can enter. */
-async function makePrivate(folder: string): Promise<void> {
-  try {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    await Deno.chmod(folder, 0o700);
-  } catch (error) {
-    throw diskFault(folder, error) ?? new ScistreamError(
-      "BAD_FORMAT",
-      `cannot make the folder ${folder}: ${messageOf(error)}; choose another --state-dir`,
-    );
-  }
-}
-
-/** A disk that became read-only keeps no control server from ending. */
-async function remove(folder: string, log: Log): Promise<void> {
-  try {
-    await Deno.remove(folder, { recursive: true });
-  } catch (error) {
-    log("error", `cannot remove ${folder}: ${messageOf(error)}`);
-  }
-}
-
-function gatewayFolder(stateDir: string, address: Endpoint): string {
-  return `${stateDir}/gateway-${fileName(address)}`;
-}
-
-function fileName({ host, port }: Endpoint): string {
-  return `${host.replaceAll(":", "_")}-${port}`;
 }
 
 function describe(error: unknown): string {

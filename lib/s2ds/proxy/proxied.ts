@@ -15,6 +15,7 @@ import {
   type Resumed,
 } from "../data_server.ts";
 import { reach } from "../../fault_points.ts";
+import { makePrivateFolder } from "../../private_folder.ts";
 import { probePorts } from "../probe.ts";
 import { NoAnswer } from "../wait.ts";
 import { gist } from "./gist.ts";
@@ -109,7 +110,9 @@ export class Proxied implements DataServer {
         `the folder ${this.#folder} is too long for the sockets in it; choose a shorter --proxy-dir`,
       );
     }
-    makeFolder(this.#folder);
+    const cut = this.#folder.lastIndexOf("/");
+    const [above, name] = [this.#folder.slice(0, cut), this.#folder.slice(cut + 1)];
+    makePrivateFolder(above, name, "choose another --proxy-dir");
     const held = resumed.map(({ opening }) => this.#hold(opening));
     const jobs = held.map(({ job }) => job);
     await this.#runner.start(this.proxy, gateway, this.#folder, jobs);
