@@ -35,7 +35,9 @@ export type ControlHandlers = {
 
 /** PEM certificate chain and key. */
 export interface ServerTls {
+  /** The certificate chain. */
   cert: Uint8Array;
+  /** The private key. */
   key: Uint8Array;
 }
 

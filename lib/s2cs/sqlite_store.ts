@@ -90,7 +90,9 @@ export class SqliteStore implements SessionStore, Disposable {
     const database = new DatabaseSync(path);
     try {
       // What a process wrote is there after its death; the machine's takes the data servers along.
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+      // Uids of sessions that are over must not stay in pages that nobody uses.
+      const pragmas = ["journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"];
+      database.exec(pragmas.map((each) => `PRAGMA ${each}`).join(";"));
       migrate(database, path);
       const sessions = readAll(database);
       // Whoever can keep nothing must not begin: a file that is there can be read without any room.

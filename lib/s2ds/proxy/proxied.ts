@@ -18,7 +18,8 @@ import { reach } from "../../fault_points.ts";
 import { makePrivateFolder } from "../../private_folder.ts";
 import { probePorts } from "../probe.ts";
 import { NoAnswer } from "../wait.ts";
-import { gist } from "./gist.ts";
+import { runningProxy } from "./running.ts";
+import { keep, makeFolder, place, RECORD, recordOf, removeFolder } from "./session_files.ts";
 import type {
   Channel,
   ConfigFile,
@@ -37,8 +38,6 @@ const RELOAD_MS = 15_000;
 const RESUMED_AT_ONCE = 8;
 /** Of the uid's hash: enough that no two sessions of a gateway meet, and short enough for sockets. */
 const FOLDER_DIGITS = 16;
-/** What the name of a session's record ends with. */
-const RECORD = ".record";
 /** sockaddr_un, unix(7), less its end and what stands below this folder. */
 const LONGEST_FOLDER = 107 - "/run/api".length - FOLDER_DIGITS - "/".length;
 
@@ -102,20 +101,11 @@ export class Proxied implements DataServer {
     });
   }
 
-  async start({ folder, gateway }: Home, resumed: readonly Resumed[]): Promise<void> {
-    this.#folder = this.#folderOf({ folder, gateway });
-    if (new TextEncoder().encode(this.#folder).length > LONGEST_FOLDER) {
-      throw new ScistreamError(
-        "BAD_FORMAT",
-        `the folder ${this.#folder} is too long for the sockets in it; choose a shorter --proxy-dir`,
-      );
-    }
-    const cut = this.#folder.lastIndexOf("/");
-    const [above, name] = [this.#folder.slice(0, cut), this.#folder.slice(cut + 1)];
-    makePrivateFolder(above, name, "choose another --proxy-dir");
+  async start(home: Home, resumed: readonly Resumed[]): Promise<void> {
+    this.#takeFolder(home);
     const held = resumed.map(({ opening }) => this.#hold(opening));
     const jobs = held.map(({ job }) => job);
-    await this.#runner.start(this.proxy, gateway, this.#folder, jobs);
+    await this.#runner.start(this.proxy, home.gateway, this.#folder, jobs);
     // What an earlier control server left; whoever used it has been ended.
     const kept = new Set(jobs.flatMap(({ folder }) => [folder, recordOf(folder)]));
     for (const { name } of Deno.readDirSync(this.#folder)) {
@@ -156,16 +146,10 @@ export class Proxied implements DataServer {
   }
 
   async found(home: Home): Promise<string[]> {
-    const folder = this.#folderOf(home);
-    const records: string[] = [];
-    try {
-      for await (const { name } of Deno.readDir(folder)) {
-        if (name.endsWith(RECORD)) records.push(await Deno.readTextFile(`${folder}/${name}`));
-      }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-    return records;
+    this.#takeFolder(home);
+    const names = [...Deno.readDirSync(this.#folder)].map(({ name }) => name);
+    const records = names.filter((name) => name.endsWith(RECORD));
+    return await Promise.all(records.map((name) => Deno.readTextFile(`${this.#folder}/${name}`)));
   }
 
   async reconcile(): Promise<void> {
@@ -203,11 +187,21 @@ export class Proxied implements DataServer {
     );
   }
 
-  #folderOf({ folder, gateway }: Home): string {
+  /** The folder for sessions' folders, which must be this user's alone. */
+  #takeFolder({ folder, gateway }: Home): void {
     const { proxyDir } = this.settings;
-    return proxyDir
+    this.#folder = proxyDir
       ? `${proxyDir}/gateway-${String(gateway).replaceAll(/[^0-9A-Za-z.]/g, "_")}`
       : `${folder}/sessions`;
+    if (new TextEncoder().encode(this.#folder).length > LONGEST_FOLDER) {
+      throw new ScistreamError(
+        "BAD_FORMAT",
+        `the folder ${this.#folder} is too long for the sockets in it; choose a shorter --proxy-dir`,
+      );
+    }
+    const cut = this.#folder.lastIndexOf("/");
+    const [above, name] = [this.#folder.slice(0, cut), this.#folder.slice(cut + 1)];
+    makePrivateFolder(above, name, "choose another --proxy-dir");
   }
 
   #hold(opening: Opening): Held {
@@ -289,11 +283,7 @@ export class Proxied implements DataServer {
       try {
         keep(job.folder, record);
         reach("update.prepared");
-        await this.#running(
-          held,
-          AbortSignal.timeout(RELOAD_MS),
-          (running) => this.proxy.reload(running, plan),
-        );
+        await this.proxy.reload(this.#running(held, AbortSignal.timeout(RELOAD_MS)), plan);
         held.channels = channels;
       } catch (error) {
         // So that a restart does not bring what the caller was told had failed.
@@ -315,10 +305,9 @@ export class Proxied implements DataServer {
     held.takingBack = true;
     for (let done = false; !done && !held.closing;) {
       const attempt = held.turn.then(() =>
-        this.#running(
-          held,
-          AbortSignal.timeout(RELOAD_MS),
-          (running) => this.proxy.reload(running, this.#plan(held, held.channels)),
+        this.proxy.reload(
+          this.#running(held, AbortSignal.timeout(RELOAD_MS)),
+          this.#plan(held, held.channels),
         )
       );
       held.turn = attempt.catch(() => {});
@@ -341,11 +330,7 @@ export class Proxied implements DataServer {
       await held.turn;
       try {
         const drain = () =>
-          this.#running(
-            held,
-            hurry.signal,
-            (running) => this.proxy.drain(running, this.#plan(held, held.channels)),
-          );
+          this.proxy.drain(this.#running(held, hurry.signal), this.#plan(held, held.channels));
         await this.#runner.end(held.job, drain, drainMs, hurry.signal);
       } finally {
         hurry.abort();
@@ -409,107 +394,8 @@ export class Proxied implements DataServer {
     await this.#runner.check(job, check(this.#path(job, `next/${file.name}`)));
   }
 
-  async #running(
-    { job }: Held,
-    signal: AbortSignal,
-    act: (running: RunningProxy) => Promise<void>,
-  ): Promise<void> {
-    const runner = this.#runner;
-    const { name } = this.proxy;
-    await act({
-      run: `${job.folder}/run`,
-      replace: (file) => place(job.folder, file),
-      signal: (each) => runner.signal(job, each),
-      async signalUntil(each, see, againMs) {
-        const done = Promise.withResolvers<void>();
-        const stop = new AbortController();
-        const lines: string[] = [];
-        const again = () => {
-          runner.signal(job, each).catch(() => {
-            // It is being restarted, and will be asked again.
-          });
-        };
-        const timer = againMs === undefined ? undefined : setInterval(again, againMs);
-        const late = () =>
-          done.reject(
-            new ScistreamError(
-              "CONN_ERROR",
-              `${name} does not answer ${each}; ${gist(lines, job)}`,
-            ),
-          );
-        signal.addEventListener("abort", late, { once: true });
-        const onLine = (line: string) => {
-          lines.push(line);
-          try {
-            const seen = see(lines);
-            if (seen === "done") done.resolve();
-            else if (seen === "again") runner.signal(job, each).catch(done.reject);
-          } catch (error) {
-            done.reject(error);
-          }
-        };
-        try {
-          await runner.follow(job, onLine, stop.signal);
-          await runner.signal(job, each);
-          await done.promise;
-        } finally {
-          clearInterval(timer);
-          done.promise.catch(() => {});
-          signal.removeEventListener("abort", late);
-          stop.abort();
-        }
-      },
-    });
-  }
-}
-
-/** Beside a session's folder, which containers see and this must not be seen by. */
-function recordOf(folder: string): string {
-  return `${folder}${RECORD}`;
-}
-
-function keep(folder: string, record: string): void {
-  const path = recordOf(folder);
-  try {
-    Deno.writeTextFileSync(`${path}.new`, record, { mode: 0o600 });
-    Deno.renameSync(`${path}.new`, path);
-  } catch (error) {
-    removeFolder(`${path}.new`);
-    throw new ScistreamError("CONN_ERROR", `cannot write ${path}: ${messageOf(error)}`);
-  }
-}
-
-/** Puts a file where it belongs, whole or not at all, for its owner alone. */
-function place(folder: string, { name, text }: ConfigFile): void {
-  const path = `${folder}/${name}`;
-  try {
-    const { uid, gid } = Deno.statSync(folder);
-    Deno.writeTextFileSync(`${path}.new`, text, { mode: 0o600 });
-    // A container of a control server that is root reads it as nobody.
-    if (uid !== Deno.statSync(`${path}.new`).uid) Deno.chownSync(`${path}.new`, uid, gid);
-    Deno.renameSync(`${path}.new`, path);
-  } catch (error) {
-    removeFolder(`${path}.new`);
-    throw new ScistreamError(
-      "CONN_ERROR",
-      `cannot write the proxy's configuration ${name}: ${messageOf(error)}`,
-    );
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new ScistreamError("CONN_ERROR", `cannot make the folder ${path}: ${messageOf(error)}`);
-  }
-}
-
-function removeFolder(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  #running({ job }: Held, signal: AbortSignal): RunningProxy {
+    return runningProxy(this.#runner, job, signal);
   }
 }
 
