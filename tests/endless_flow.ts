@@ -8,20 +8,31 @@ export class EndlessFlow implements AsyncDisposable {
   #blocks = 0;
   #bytes = 0;
   #failure: unknown;
+  #closed = false;
   #next = Promise.withResolvers<void>();
+  readonly #between?: () => Promise<void>;
   readonly #flowing: Promise<void>;
 
-  private constructor(conn: Deno.TcpConn) {
+  private constructor(conn: Deno.TcpConn, between?: () => Promise<void>) {
     this.#conn = conn;
+    this.#between = between;
     this.#flowing = this.#flow().catch((error) => {
       this.#failure = error;
       this.#next.resolve();
     });
   }
 
-  /** @param listener `ip:port` that leads to an echo */
-  static async start(listener: string): Promise<EndlessFlow> {
-    return new EndlessFlow(await dial(listener));
+  /**
+   * @param listener `ip:port` that leads to an echo
+   * @param between awaited after each block
+   */
+  static async start(listener: string, between?: () => Promise<void>): Promise<EndlessFlow> {
+    return new EndlessFlow(await dial(listener), between);
+  }
+
+  /** Resolves when it has ended: with what went wrong, if something has. */
+  get ended(): Promise<unknown> {
+    return this.#flowing.then(() => this.#failure);
   }
 
   /** Bytes that went there and came back. */
@@ -32,7 +43,8 @@ export class EndlessFlow implements AsyncDisposable {
   async #flow(): Promise<void> {
     while (!this.#stopped) {
       const block = new Uint8Array(1 + Math.floor(Math.random() * (64 << 10)));
-      for (let i = 0; i < block.length; i++) block[i] = (this.#blocks + i * 31) & 255;
+      // Of no other flow, and of no other moment of this one.
+      crypto.getRandomValues(block);
       const [back] = await Promise.all([
         readExactly(this.#conn, block.length),
         writeAll(this.#conn, block),
@@ -42,6 +54,7 @@ export class EndlessFlow implements AsyncDisposable {
       this.#blocks++;
       this.#next.resolve();
       this.#next = Promise.withResolvers();
+      await this.#between?.();
     }
   }
 
@@ -57,15 +70,20 @@ export class EndlessFlow implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#flowing;
+    this.#close();
     if (this.#failure) throw this.#failure;
     assert(this.#blocks > 0);
-    this.#conn.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#stopped) return;
     this.#stopped = true;
-    this.#conn.close();
+    this.#close();
     await this.#flowing;
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
   }
 }

@@ -25,6 +25,11 @@ export interface Ended {
 
 /** A running process whose lines can be waited for. */
 export class Running {
+  /**
+   * Whether processes have a group of their own from now on: a terminal's Ctrl-C is then for this
+   * process alone, which ends the others in their order.
+   */
+  static detached = false;
   readonly child: Deno.ChildProcess;
   out = "";
   err = "";
@@ -42,6 +47,7 @@ export class Running {
       stdin: options.stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
+      detached: Running.detached,
     }).spawn();
     const status = this.child.status;
     const reading = [
@@ -173,6 +179,8 @@ export class Gateway implements AsyncDisposable {
   readonly audit = `${this.folder.path}/audit.jsonl`;
   /** Undefined until it is launched. */
   process!: Running;
+  /** Where it works, and what it starts; where this process does if not given. */
+  cwd?: string;
   /** `127.0.0.1:PORT`. */
   address = "";
 
@@ -185,15 +193,20 @@ export class Gateway implements AsyncDisposable {
   /** One that is still to be launched, perhaps with something of its own. */
   static async prepare(): Promise<Gateway> {
     const gateway = new Gateway();
+    await gateway.certify();
+    return gateway;
+  }
+
+  /** Gives it a certificate, in place of an earlier one. */
+  async certify(): Promise<void> {
     const { makeCertificate } = await import("../lib/certificate.ts");
     const { cert, key } = await makeCertificate({
       ips: ["127.0.0.1"],
       names: ["localhost"],
       days: 1,
     });
-    Deno.writeTextFileSync(gateway.cert, cert);
-    Deno.writeTextFileSync(gateway.key, key, { mode: 0o600 });
-    return gateway;
+    Deno.writeTextFileSync(this.cert, cert);
+    Deno.writeTextFileSync(this.key, key, { mode: 0o600 });
   }
 
   /** Starts the process; used again to start it anew after its death. */
@@ -212,7 +225,7 @@ export class Gateway implements AsyncDisposable {
       ...hasRange ? [] : [`--port-range=${portRange(20).text}`],
       ...flags,
     ];
-    this.process = new Running(words, { env: this.env });
+    this.process = new Running(words, { env: this.env, cwd: this.cwd });
     this.address = (await this.process.line(/gRPC Server started on (\S+)/))[1] as string;
   }
 

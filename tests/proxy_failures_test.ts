@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../lib/protocol/errors.ts";
+import { Uid } from "../lib/protocol/uid.ts";
 import { dial, echoes, EchoServer, nameAt, NamedServer, readExactly, writeAll } from "./echo.ts";
 import { Engine, whyNoEngine } from "./engine.ts";
 import { eventually, leftOutIf, run, SCISTREAM, scistream } from "./harness.ts";
@@ -53,6 +54,24 @@ for (const type of AS_PROCESSES) {
       }
       await pair.release(stream);
       assertEquals(await pair.left(), []);
+    },
+  });
+
+  Deno.test({
+    name: `${type}: drained as soon as it listens, it does not take the drain timeout${because}`,
+    ignore,
+    async fn() {
+      await using pair = await Pair.start(type, "--drain-timeout=3600");
+      const { client, gateway } = pair.prod;
+      for (let i = 1; i <= 10; i++) {
+        const uid = Uid.random().reveal();
+        const asked = client.call("req", { uid, role: "PROD", num_conn: 1 }).catch(() => {});
+        await gateway.process.line(new RegExp(`(?:[^]*?reserved → waiting){${i}}`), "err");
+        await client.call("release", { uid });
+        await asked;
+      }
+      assertEquals(await pair.left(), []);
+      assertEquals(/does not answer/.test(gateway.process.err), false);
     },
   });
 

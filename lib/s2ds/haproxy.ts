@@ -16,6 +16,8 @@ import { NoAnswer } from "./wait.ts";
 const SOCKET = "api";
 /** An answer takes less than a millisecond; one that does not come must not hold a call. */
 const PATIENCE_MS = 5_000;
+/** A signal that comes while it starts, with the pid file written already, is not seen. */
+const AGAIN_MS = 250;
 /** Bytes; 1,000 channels' numbers are 400 kB. */
 const LONGEST_ANSWER = 4 << 20;
 
@@ -53,7 +55,12 @@ export const haproxy: Proxy = {
   },
 
   async drain(running) {
-    await running.signal("SIGUSR1");
+    const heard = (line: string) => /Proxy ch\d+ stopped/.test(line);
+    await running.signalUntil(
+      "SIGUSR1",
+      (lines) => lines.some(heard) ? "done" : "wait",
+      AGAIN_MS,
+    );
   },
 
   async count(run, channels) {

@@ -172,6 +172,8 @@ export class Containers implements Runner {
         const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
         enough.addEventListener("abort", () => kept.ending?.resolve(), { once: true });
         drain().catch((error) => {
+          // One that has ended, or is not given the time, need not answer.
+          if (hurry.aborted) return;
           this.#events.onLog("warn", `session ${job.id}: ${messageOf(error)}`);
           kept.ending?.resolve();
         });

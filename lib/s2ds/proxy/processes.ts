@@ -198,9 +198,11 @@ export class Processes implements Runner {
     const { child } = supervised;
     if (child && drainMs > 0 && !hurry.aborted) {
       const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs)]);
-      drain().catch((error) =>
-        this.#events.onLog("warn", `session ${job.id}: ${messageOf(error)}`)
-      );
+      drain().catch((error) => {
+        // One that has ended, or is not given the time, need not answer.
+        if (hurry.aborted) return;
+        this.#events.onLog("warn", `session ${job.id}: ${messageOf(error)}`);
+      });
       await Promise.race([child.status, aborted(enough)]);
     }
     if (child) {
