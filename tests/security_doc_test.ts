@@ -25,7 +25,8 @@ Deno.test("every limit stands in the table, with its default and its name in the
     told,
     Object.entries(limitFlags).map(([key, flag]) => [flagName(key), flag.default]),
   );
-  const sources = ["s2cs/call_limits.ts", "protocol/connections.ts", "protocol/server.ts"]
+  const files = ["s2cs/call_limits.ts", "s2cs/server.ts", "protocol/connections.ts"];
+  const sources = [...files, "protocol/server.ts"]
     .map((path) => Deno.readTextFileSync(`${ROOT}lib/${path}`)).join("");
   const names = rows.map(([, , , name]) => name as string).filter((name) => name !== "-");
   for (const name of names) assert(sources.includes(`"${name.slice(1, -1)}"`), name);
