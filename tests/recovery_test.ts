@@ -11,7 +11,7 @@ import { Uid } from "../lib/protocol/uid.ts";
 import { dial, echoes, EchoServer, nameAt, NamedServer, roundTrip } from "./echo.ts";
 import { assertOk, eventually, Gateway, portRange, scistream, tempFolder } from "./harness.ts";
 import { call, calling, GATEWAY, globus, globusFlags, refusal, session } from "./oauth/gateway.ts";
-import { Pair } from "./pair.ts";
+import { Pair, pidsBelow } from "./pair.ts";
 
 const newUid = () => Uid.random().reveal();
 const portOf = (gateway: Gateway) => Endpoint.parse(gateway.address).port;
@@ -348,6 +348,31 @@ for (const type of ["S2DS", "HaproxySubprocess"]) {
     assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
   });
 }
+
+Deno.test("another type of data server: sessions go on with it, and nothing of the old one is left", async () => {
+  await using echo = new EchoServer();
+  await using gateway = await Gateway.start("--wan=plain", "--workers=2");
+  const uid = newUid();
+  const listener = await session(gateway, undefined, uid, { app: String(echo.endpoint) });
+  for (const type of ["HaproxySubprocess", "NginxSubprocess", "S2DS", "HaproxySubprocess"]) {
+    await gateway.process.stop("SIGKILL");
+    await gateway.launch(portOf(gateway), "--wan=plain", "--workers=2", `--type=${type}`);
+    const { state, type: told } = await status(gateway, uid);
+    assertEquals([state, told], ["streaming", type]);
+    assert(await echoes(listener), type);
+    assertEquals(gateway.dataServers().length, type === "S2DS" ? 2 : 0);
+    const proxies = await pidsBelow(gateway.stateDir);
+    assertEquals(proxies.length > 0, type !== "S2DS");
+    const names = new Set(
+      proxies.map((pid) => Deno.readTextFileSync(`/proc/${pid}/comm`).trim()),
+    );
+    assertEquals([...names], type === "S2DS" ? [] : [type.replace("Subprocess", "").toLowerCase()]);
+  }
+  await call(gateway, undefined, "release", { uid });
+  assertEquals((await gateway.process.stop()).code, 0);
+  assertEquals(await pidsBelow(gateway.stateDir), []);
+  assertEquals([...Deno.readDirSync(gateway.stateDir)], []);
+});
 
 Deno.test("a file of a later version is refused, and what runs goes on", async () => {
   await using echo = new EchoServer();

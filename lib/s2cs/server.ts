@@ -21,6 +21,7 @@ import { every } from "./every.ts";
 import type { AuditLog } from "./audit.ts";
 import { boundBySystem } from "./settings.ts";
 import { CallGuard } from "./call_limits.ts";
+import { earlierDataServer, takeOver } from "./earlier_type.ts";
 import { Counters } from "./counters.ts";
 import { type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
@@ -102,7 +103,8 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     const store = started.use(
       SqliteStore.open(`${home.folder}/sessions.db`, (sentence) => log("error", sentence)),
     );
-    if (store.isNewForOld) rebuild(store, await dataServer.found(home), log);
+    const earlier = earlierDataServer(home, options);
+    if (store.isNewForOld) rebuild(store, await (earlier ?? dataServer).found(home), log);
     gateway = new Gateway(
       gatewayOptions(options, limits, { dataServer, store, audit, counters, refusals }),
     );
@@ -117,6 +119,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     if (options.http) http = await openHttp(options.http, measured);
     const resumed = gateway.restore();
     reach("recovery.read");
+    await takeOver(home, options, earlier);
     await dataServer.start(home, resumed);
     reach("recovery.done");
     const onAnswer = (method: string, outcome: string) => counters.calls.add(method, outcome);

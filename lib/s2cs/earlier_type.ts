@@ -1,0 +1,50 @@
+/**
+ * A gateway whose control server had another type of data server before: what that left is of no use
+ * to this one, and holds the ports of sessions that this one will open anew.
+ * @module
+ */
+import { messageOf } from "../protocol/errors.ts";
+import type { DataServer, Home } from "../s2ds/data_server.ts";
+import { createDataServer, parseType } from "../s2ds/types.ts";
+import type { S2csOptions } from "./settings.ts";
+
+/** The data server of the control server before this one, if that had another type. */
+export function earlierDataServer(
+  { folder }: Home,
+  options: S2csOptions,
+): DataServer | undefined {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(fileIn(folder)).trim();
+    if (text === options.type) return undefined;
+    const ignored = () => {};
+    const events = { onFault: ignored, onDown: ignored, onUp: ignored, onNote: ignored };
+    return createDataServer(parseType(text), options, { ...events, onLog: options.log });
+  } catch (error) {
+    // None has been here, or one that this version does not know.
+    if (!(error instanceof Deno.errors.NotFound)) options.log("warn", messageOf(error));
+    return undefined;
+  }
+}
+
+/** Ends whatever the earlier type left, and remembers this one's. */
+export async function takeOver(
+  home: Home,
+  { type, log }: S2csOptions,
+  earlier: DataServer | undefined,
+): Promise<void> {
+  if (earlier) {
+    log("warn", `the data servers were of type ${earlier.type}; they are ended, for ${type}`);
+    try {
+      await earlier.start(home, []);
+      await earlier.stop();
+    } catch (error) {
+      log("error", `what ${earlier.type} left may still hold ports: ${messageOf(error)}`);
+    }
+  }
+  Deno.writeTextFileSync(fileIn(home.folder), `${type}\n`, { mode: 0o600 });
+}
+
+function fileIn(folder: string): string {
+  return `${folder}/type`;
+}
