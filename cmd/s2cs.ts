@@ -45,6 +45,9 @@ while it runs is named.`,
       );
     }
     warnOfShownSecret(line, io);
+    // From the first moment: the signal's own meaning is the end of the process.
+    const started = Promise.withResolvers<void>();
+    io.onHangUp(() => started.promise.then(() => reload("SIGHUP")));
     const log = textLog(options.verbose ? "debug" : "info", io.err);
     const point = io.env("SCISTREAM_FAULT_POINT");
     if (point !== undefined) arm(point);
@@ -90,7 +93,7 @@ while it runs is named.`,
       read: (next) => readChangeable(next, io, log),
       apply: (changed) => server.reload(changed),
     });
-    io.onHangUp(() => reload("SIGHUP"));
+    started.resolve();
     const { ssl, serverCrt, serverKey, clientSecretFile, issuerCa } = options;
     const files = [ssl && serverCrt, ssl && serverKey, clientSecretFile, issuerCa, line.file]
       .filter((path) => typeof path === "string");

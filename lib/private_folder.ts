@@ -38,7 +38,6 @@ export function makePrivateFolder(path: string, name: string, advice: string): s
     throw new ScistreamError(
       "BAD_FORMAT",
       `cannot make the folder ${folder}: ${messageOf(error)}; ${advice}`,
-      { cause: error },
     );
   }
 }

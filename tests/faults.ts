@@ -156,7 +156,15 @@ export class Disk implements AsyncDisposable {
   /** Why disks cannot be had here, or undefined. */
   static async unavailable(): Promise<string | undefined> {
     const disk = new Disk();
-    const mounted = await run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk.path]);
+    const mounted = await run([
+      "mount",
+      "-t",
+      "tmpfs",
+      "-o",
+      "size=256k,mode=700",
+      "none",
+      disk.path,
+    ]);
     await disk[Symbol.asyncDispose]();
     return mounted.code === 0 ? undefined : `no mount: ${mounted.err.trim()}`;
   }
@@ -164,7 +172,7 @@ export class Disk implements AsyncDisposable {
   /** In memory. */
   static async inMemory(): Promise<Disk> {
     const disk = new Disk();
-    assertOk(await run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk.path]));
+    assertOk(await run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "none", disk.path]));
     return disk;
   }
 

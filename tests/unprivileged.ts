@@ -27,7 +27,7 @@ function denoDir(): string {
  * in somebody's home they are mounted elsewhere, for this process alone.
  */
 function asNobody(folder: string, umask: string): { prefix: string[]; deno: string; root: string } {
-  const places = { bin: Deno.execPath().replace(/\/[^/]+$/, ""), cache: denoDir(), root: ROOT };
+  const places = { bin: Deno.execPath().replace(/\/[^/]+$/, ""), cache: denoDir(), tree: ROOT };
   for (const name of Object.keys(places)) Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
   const mounts = Object.entries(places).map(([name, from]) =>
     `mount --bind '${from}' '${folder}/${name}'`
@@ -49,11 +49,11 @@ function asNobody(folder: string, umask: string): { prefix: string[]; deno: stri
   const script = ["set -e", ...world, `umask ${umask}`, `cd '${folder}/state'`];
   const drop = `exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups ` +
     `--bounding-set=-all --inh-caps=-all --no-new-privs ` +
-    `/usr/bin/python3 '${folder}/root/tests/restrict.py' '${folder}/root/${UNIT}' "$@"`;
+    `/usr/bin/python3 '${folder}/tree/tests/restrict.py' '${folder}/tree/${UNIT}' "$@"`;
   return {
     prefix: ["unshare", "--mount", "sh", "-c", [...script, drop].join("\n"), "sh"],
     deno: `${folder}/bin/${Deno.execPath().split("/").at(-1)}`,
-    root: `${folder}/root`,
+    root: `${folder}/tree`,
   };
 }
 

@@ -31,8 +31,10 @@ export interface ConnectionEvents {
 const AT_A_TIME = 2;
 /** How often connections are looked at. */
 const LOOK_MS = 100;
-/** What a call is taken to need: header fields, a message of usual size, what HTTP/2 says around it. */
+/** What a call is taken to need at least: header fields, a message, what HTTP/2 says around it. */
 const CALL_BYTES = 16 << 10;
+/** What a call may weigh and not be charged for; nobody needs a tenth of it. */
+const FREE_BYTES = 1 << 20;
 /** What a handshake costs the server, in bytes sent: a connection that calls has it back. */
 const HANDSHAKE_BYTES = 32 << 10;
 /** What a stream costs the server: a few bytes open one, and a few more reset it. A call has it back. */
@@ -45,7 +47,7 @@ const UNSEEN_STREAM_BYTES = 128 << 10;
 /** What a call costs that a limit kept out: the refusal is nearly as much work as the call. */
 const REFUSED_CALL_BYTES = 8 << 10;
 /** What a millisecond of the processor's time counts as: frames of a byte cost far more than they weigh. */
-const MILLISECOND_BYTES = 32 << 10;
+const MILLISECOND_BYTES = 16 << 10;
 /** A quiet connection's bytes in the time between two looks; who sends more while its address has nothing left is cut. */
 const QUIET_BYTES = 1 << 10;
 
@@ -60,8 +62,10 @@ interface Connection {
   streams: number;
   /** Answers how many streams there have been. */
   countStreams?: () => number;
-  /** Of what has been read, how much has been charged. */
+  /** Of what has been read, how much has been charged, or forgiven. */
   charged: number;
+  /** What had been read when the last call came. */
+  atCall: number;
 }
 
 /** Accepts connections within bounds. Where there is no room, an idle one of the fullest address goes. */
@@ -121,7 +125,7 @@ export class Connections {
     this.#all.delete(peer);
     this.#all.set(peer, connection);
     const bytes = connection.called ? CALL_BYTES + STREAM_BYTES : HANDSHAKE_BYTES;
-    this.#spare.give(connection.address, bytes);
+    this.#spare.give(connection.address, bytes + forgive(connection));
     this.#expected += CALL_BYTES;
     connection.called = true;
     connection.calls++;
@@ -173,6 +177,7 @@ export class Connections {
       called: false,
       streams: 0,
       charged: 0,
+      atCall: 0,
     });
     this.#perAddress.set(address, this.#of(address) + 1);
     socket.once("close", () => {
@@ -288,6 +293,16 @@ export class Connections {
     this.#events.onRefused(why, address);
     socket.resetAndDestroy();
   }
+}
+
+/** What came with a call is the call's own; answers what of it has been charged and must be given back. */
+function forgive(connection: Connection): number {
+  const { bytesRead } = connection.socket;
+  const free = Math.min(bytesRead - connection.atCall, FREE_BYTES);
+  connection.atCall = bytesRead;
+  const uncharged = Math.min(bytesRead - connection.charged, free);
+  connection.charged += uncharged;
+  return free - uncharged;
 }
 
 /** Streams that nobody has told of; each is answered once. */

@@ -9,7 +9,7 @@ import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Home } from "../s2ds/data_server.ts";
 import { AuditLog } from "./audit.ts";
 import type { S2csOptions } from "./settings.ts";
-import { diskFault } from "./unwritable.ts";
+import { diskFault, isDiskFault } from "./unwritable.ts";
 
 /** Of the control server that listens here: a folder that no other has. */
 export function homeOf(stateDir: string, gateway: Endpoint): Home {
@@ -17,12 +17,12 @@ export function homeOf(stateDir: string, gateway: Endpoint): Home {
 }
 
 /** @throws {ScistreamError} NO_RESOURCE, or BAD_FORMAT where it would not be this user's alone */
-export function makeHome(stateDir: string, { folder, gateway }: Home): void {
+export function makeHome(stateDir: string, { gateway }: Home): void {
   try {
     makePrivateFolder(stateDir, nameOf(gateway), "choose another --state-dir");
   } catch (error) {
-    const cause = error instanceof ScistreamError ? error.cause ?? error : error;
-    throw diskFault(folder, cause) ?? error;
+    if (!isDiskFault(error)) throw error;
+    throw new ScistreamError("NO_RESOURCE", messageOf(error), { cause: error });
   }
 }
 

@@ -45,7 +45,7 @@ export class View {
     const { slot, ticket, num, targets } = session;
     const told = targets.length > 0 ? this.#names.addresses(targets) : Array(num).fill("");
     return shown.session === this.#names.uid(slot).session && shown.role === session.role &&
-      shown.state === session.state && shown.reason === session.reason &&
+      shown.state === session.state && withoutDeath(shown.reason) === session.reason &&
       shown.rate === session.rate && channels.length === num &&
       this.#areOf(ticket, channels.map(({ listener }) => listener)) &&
       channels.map(({ target }) => target).join() === told.join();
@@ -118,4 +118,9 @@ async function nameSaidAt(listener: string): Promise<string> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** That its data server died and came back is told of a session for a while, at a time of its own. */
+function withoutDeath(reason: string): string {
+  return /^recovered; before, a data server \(s2ds\) was gone/.test(reason) ? "" : reason;
 }
