@@ -1,5 +1,6 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { integer, text } from "../lib/cli/flags.ts";
+import { keepOnly } from "../lib/cli/powers.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
 import { survive } from "../lib/survive.ts";
 
@@ -17,16 +18,20 @@ when standard input does. s2cs runs it with --control-socket for all its session
     logFile: text("append diagnostics to this file and not to stderr", { value: "FILE" }),
     config: text("TOML file with any of these options as keys", { value: "FILE" }),
   },
-  needs: ["net", "read", "write"],
+  needs: ["net", "read", "write", "run"],
   args: [],
   examples: ["echo 192.168.10.10:5001 | scistream s2ds"],
   async run({ options }, io) {
-    const { controlSocket: socket, logFile, maxFiles } = options;
+    const { controlSocket: socket, logFile } = options;
+    // Who drives it says how many; without one it has to ask, which starts a program.
+    const maxFiles = options.maxFiles ?? (socket === undefined ? await askLimit() : undefined);
+    keepOnly(["net", "read", "write"]);
     const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
     if (socket === undefined) {
       const { serveStdio } = await import("../lib/s2ds/forwarder/stdio.ts");
       await serveStdio({
         stdin: Deno.stdin.readable,
+        maxFiles,
         write: async (text) => void await write(text),
         signal: io.interrupted,
       });
@@ -57,6 +62,11 @@ when standard input does. s2cs runs it with --control-socket for all its session
     return Exit.OK;
   },
 });
+
+async function askLimit(): Promise<number | undefined> {
+  const { descriptorLimit } = await import("../lib/s2ds/forwarder/descriptors.ts");
+  return await descriptorLimit();
+}
 
 /** A disk that is full or read-only must not end the streams that a log only tells of. */
 function append(file: string, text: string): void {

@@ -25,8 +25,9 @@ export interface ConnectionEvents {
 }
 
 /**
- * Connections that are handed on at a time. Whoever has sent something is read from before any timer
- * runs: hundreds that come with the same junk would all be dealt with before the next look.
+ * Connections that are handed on in one turn; more wait for the next, after a look. Whoever has sent
+ * something is read from before any timer runs: hundreds that come with the same junk would all be
+ * dealt with before the next look.
  */
 const AT_A_TIME = 2;
 /** How often connections are looked at. */
@@ -77,6 +78,8 @@ export class Connections {
   readonly #all = new Map<string, Connection>();
   readonly #perAddress = new Map<string, number>();
   readonly #spare: Buckets;
+  /** Handed on in this turn, as soon as they came. */
+  #handedOn = 0;
   /** Accepted, and not yet handed on. */
   readonly #waiting: net.Socket[] = [];
   #looking?: ReturnType<typeof setInterval>;
@@ -191,6 +194,10 @@ export class Connections {
       this.#cpuMs = cpuMs();
       this.#looking = setInterval(() => this.#look(), LOOK_MS);
       Deno.unrefTimer(this.#looking as unknown as number);
+    }
+    if (this.#waiting.length === 0 && this.#handedOn < AT_A_TIME) {
+      if (this.#handedOn++ === 0) setTimeout(() => this.#handedOn = 0, 0);
+      return this.#events.onConnection(socket);
     }
     this.#waiting.push(socket);
     if (this.#waiting.length === 1) setTimeout(() => this.#handOn(), 0);

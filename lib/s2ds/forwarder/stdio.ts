@@ -5,7 +5,7 @@
 import net from "node:net";
 import { Endpoint } from "../../protocol/endpoint.ts";
 import { Channel } from "./channel.ts";
-import { DescriptorBudget, descriptorLimit } from "./descriptors.ts";
+import { DescriptorBudget } from "./descriptors.ts";
 import { Budget, MEMORY } from "./budget.ts";
 
 /** The streams of the process, or stand-ins for a test. */
@@ -13,6 +13,8 @@ export interface Stdio {
   stdin: ReadableStream<Uint8Array>;
   /** Writes to stdout. */
   write: (text: string) => Promise<void>;
+  /** File descriptors that this process may have. */
+  maxFiles?: number;
   /** Ends the channel, as the end of stdin does. */
   signal: AbortSignal;
 }
@@ -28,7 +30,7 @@ const LONGEST_TARGET = 300;
  */
 export async function serveStdio(stdio: Stdio): Promise<void> {
   const port = await freePort();
-  const budget = new DescriptorBudget(await descriptorLimit());
+  const budget = new DescriptorBudget(stdio.maxFiles);
   const memory = new Budget(MEMORY);
   const channel = await Channel.listen({ at: new Endpoint("0.0.0.0", port), budget, memory });
   try {
