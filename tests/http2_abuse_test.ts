@@ -81,7 +81,7 @@ const PLAIN: Group[] = [
     ],
     limits: ["spare-bytes"],
   },
-  { what: "h2load", attacks: ["h2load"], limits: ["call-rate", "spare-bytes"] },
+  { what: "h2load", attacks: ["h2load"], limits: ["call-rate"] },
 ];
 
 const TLS: Group[] = [
