@@ -246,7 +246,7 @@ Deno.test("stunnel, null: a stunnel set up like the reference's, as either side"
   assert(!await echoes(`127.0.0.1:${encrypting.port}`));
 });
 
-Deno.test("stunnel: the key is its owner's alone, stands nowhere else but in s2cs' own file, and goes with its session", async () => {
+Deno.test("stunnel: the key is its owner's alone, stands nowhere else but in s2cs' own files, and goes with its session", async () => {
   await using echo = new EchoServer();
   await using pair = await Pair.start("StunnelSubprocess", "--verbose");
   const stream = await pair.connect(echo.endpoint);
@@ -259,9 +259,9 @@ Deno.test("stunnel: the key is its owner's alone, stands nowhere else but in s2c
       secrets.some((secret) => Deno.readTextFileSync(path as string).includes(secret))
     );
     for (const [, mode] of holding) assertEquals(mode, "600");
-    // For the next control server: sessions.db, and what SQLite has beside it.
+    // For the next control server: sessions.db and what SQLite has beside it, and the session's record.
     const [key, ...more] = holding.map(([path]) => path as string)
-      .filter((path) => !/\/sessions\.db(-wal|-shm)?$/.test(path));
+      .filter((path) => !/\/sessions\.db(-wal|-shm)?$|\/[0-9a-f]{16}\.record$/.test(path));
     assertMatch(key ?? "", /\/stunnel\.key$/);
     assertEquals(more, []);
     assertEquals(Deno.readTextFileSync(key as string), `client1:${secrets[1]}\n`);
