@@ -200,6 +200,8 @@ export class Stream {
   /** Ends traffic and session. With `force` connections are cut by it, without they go on until they end. */
   async release(force: boolean): Promise<void> {
     if (force) this.mayBeCut();
+    // One that is just being made is not established at both gateways yet, and a drain turns it away.
+    else await this.assertGoesOn();
     const released = Promise.all(
       this.gateways.both.map(({ client }) => releaseSession(client, this.uid, { force })),
     );
