@@ -194,9 +194,12 @@ export class Disk implements AsyncDisposable {
     );
   }
 
-  /** Nobody may have anything open there. */
+  /** Nobody may have anything open there. What was broken is mended, or it might be read-only again. */
   async unmount(): Promise<void> {
     assertOk(await run(["umount", this.path]));
+    const { code, out } = await run(["e2fsck", "-f", "-y", this.#image as string]);
+    // 1: errors were corrected (e2fsck(8)).
+    assert(code <= 1, out);
   }
 
   /** What a kernel does that meets an error of the medium. */

@@ -159,7 +159,11 @@ export class Gateway {
     const { session } = live;
     this.#lives.assertCan(session, "update");
     const { targets, rate } = request;
-    if (rate !== undefined) await this.#setRate(live, rate);
+    if (rate !== undefined) {
+      await this.#setRate(live, rate);
+      // It may have been released meanwhile.
+      this.#lives.assertCan(session, "update");
+    }
     if (targets.length === 0 && rate !== undefined) {
       return { listeners: session.listeners, prodListeners: session.targets };
     }
@@ -178,7 +182,7 @@ export class Gateway {
       reach("update.applied");
     } catch (error) {
       session.targets = before;
-      this.#options.store.note(session);
+      this.#takeBack(live);
       throw error;
     }
     this.#lives.step(live, "update");
@@ -287,7 +291,14 @@ export class Gateway {
     this.#lives.step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 
-  async #setRate({ session }: Live, rate: Rate): Promise<void> {
+  /** Keeps what a change that failed was taken back to; not of a session that ended meanwhile, and has no record. */
+  #takeBack(live: Live): void {
+    const { session } = live;
+    if (this.#sessions.get(session.uid.hash) === live) this.#options.store.note(session);
+  }
+
+  async #setRate(live: Live, rate: Rate): Promise<void> {
+    const { session } = live;
     const { ratePolicy, dataServer, store } = this.#options;
     this.#sessions.assertRate(session, rate);
     const before = session.rate;
@@ -297,7 +308,7 @@ export class Gateway {
       if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     } catch (error) {
       session.rate = before;
-      store.note(session);
+      this.#takeBack(live);
       throw error;
     }
     this.#log("info", session.uid, `rate ${before} → ${rate} kB/s`);

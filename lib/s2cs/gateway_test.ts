@@ -23,6 +23,7 @@ class Scripted implements DataServer {
   readonly strangers = new Set<number>();
   onOpen: () => Promise<void> = () => Promise.resolve();
   onTarget: () => Promise<void> = () => Promise.resolve();
+  onLimit: () => Promise<void> = () => Promise.resolve();
   onClose: (drainMs: number) => Promise<void> = () => Promise.resolve();
   start = () => Promise.resolve();
   stop = () => Promise.resolve();
@@ -51,9 +52,9 @@ class Scripted implements DataServer {
     this.calls.push(`target ${targets.join(" ")}`);
     await this.onTarget();
   }
-  limit(_session: string, limit: number) {
+  async limit(_session: string, limit: number) {
     this.calls.push(`limit ${limit}`);
-    return Promise.resolve();
+    await this.onLimit();
   }
   async close(_session: string, drainMs: number) {
     this.calls.push(`close ${drainMs}`);
@@ -423,3 +424,21 @@ Deno.test("what a session allows is beside what its gateway allows; a type that 
   );
   await gateway.close(0);
 });
+
+for (const what of ["done", "refused"]) {
+  Deno.test(`a session that is released while its rate is being changed leaves no record; the change is ${what}`, async () => {
+    const { gateway, server, req, hello, clean, A } = setUp({ ratePolicy: "enforce" });
+    const pending = req();
+    await hello();
+    await pending;
+    const limiting = Promise.withResolvers<void>();
+    server.onLimit = () => limiting.promise;
+    const targets = [new Endpoint("10.1.1.1", 80)];
+    const update = code(gateway.update({ uid: A, targets, rate: 5 }));
+    await gateway.release(A);
+    if (what === "done") limiting.resolve();
+    else limiting.reject(new ScistreamError("CONN_ERROR", "it is gone"));
+    assertEquals((await update)[0], what === "done" ? "BAD_FORMAT" : "CONN_ERROR");
+    clean();
+  });
+}
