@@ -238,8 +238,8 @@ function printable(line: string): string {
   return line.replace(CONTROLS, "?");
 }
 
-// deno-lint-ignore no-control-regex -- these are what it is about; tab and newline are ours
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/g;
+/** Control characters but tab and newline, which are ours. */
+const CONTROLS = /(?![\t\n])[\p{Cc}\u2028\u2029]/gu;
 
 /** The process's own streams and signals. */
 function processIo(): Io {

@@ -176,7 +176,7 @@ export class Gateway implements AsyncDisposable {
   /** What its process is started with, beside its own command line. */
   prefix: string[] = [];
   env: Record<string, string> = {};
-  readonly audit = `${this.folder.path}/audit.jsonl`;
+  audit = `${this.folder.path}/audit.jsonl`;
   /** Undefined until it is launched. */
   process!: Running;
   /** Where it works, and what it starts; where this process does if not given. */
@@ -211,10 +211,14 @@ export class Gateway implements AsyncDisposable {
 
   /** Starts the process; used again to start it anew after its death. */
   async launch(port: number, ...flags: string[]): Promise<void> {
+    const words = [...this.prefix, ...SCISTREAM, ...this.s2cs(port, flags)];
+    await this.run(words, { env: this.env, cwd: this.cwd });
+  }
+
+  /** The words that run it, after those that run `scistream`. */
+  protected s2cs(port: number, flags: readonly string[]): string[] {
     const hasRange = flags.some((flag) => flag.startsWith("--port-range"));
-    const words = [
-      ...this.prefix,
-      ...SCISTREAM,
+    return [
       "s2cs",
       "--listener-ip=127.0.0.1",
       `--port=${port}`,
@@ -225,7 +229,11 @@ export class Gateway implements AsyncDisposable {
       ...hasRange ? [] : [`--port-range=${portRange(20).text}`],
       ...flags,
     ];
-    this.process = new Running(words, { env: this.env, cwd: this.cwd });
+  }
+
+  /** Runs these words until it listens. */
+  protected async run(words: readonly string[], options: RunOptions): Promise<void> {
+    this.process = new Running(words, options);
     this.address = (await this.process.line(/gRPC Server started on (\S+)/))[1] as string;
   }
 

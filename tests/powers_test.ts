@@ -77,7 +77,8 @@ async function granted(words: string, argv: readonly string[], until?: RegExp): 
   Deno.writeTextFileSync(`${folder.path}/k`, key, { mode: 0o600 });
   const entry = `${ROOT}cmd/scistream.ts`;
   const process = new Running([
-    ...[Deno.execPath(), "run", "--quiet", "--no-prompt", "--cached-only", "--allow-all"],
+    ...[Deno.execPath(), "run", "--quiet", "--no-prompt", "--cached-only"],
+    "--allow-all", // that what it was granted too much is given up is what this is about
     ...["--config", `${ROOT}deno.json`, "--preload", PROBE, entry],
     ...words.split(" ").filter((word) => !word.startsWith("-")),
     ...argv,

@@ -3,8 +3,7 @@
  * home, a system that is read-only, a filter of system calls.
  * @module
  */
-import { makeCertificate } from "../lib/certificate.ts";
-import { Gateway, portRange, Running, SCISTREAM } from "./harness.ts";
+import { Gateway, SCISTREAM } from "./harness.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 /** Whose restrictions it is under. */
@@ -66,9 +65,9 @@ export class UnprivilegedGateway extends Gateway {
   static async of(umask: string, ...flags: string[]): Promise<UnprivilegedGateway> {
     const gateway = new UnprivilegedGateway();
     gateway.umask = umask;
-    const { cert, key } = await makeCertificate({ ips: ["127.0.0.1"], names: [], days: 1 });
-    Deno.writeTextFileSync(gateway.cert, cert);
-    Deno.writeTextFileSync(gateway.key, key, { mode: 0o600 });
+    // Where it is if nothing else is said.
+    gateway.audit = "";
+    await gateway.certify();
     Deno.mkdirSync(gateway.stateDir, { mode: 0o700 });
     Deno.chmodSync(gateway.folder.path, 0o755);
     for (const path of [gateway.key, gateway.stateDir]) Deno.chownSync(path, NOBODY, NOBODY);
@@ -80,21 +79,8 @@ export class UnprivilegedGateway extends Gateway {
     const { path } = this.folder;
     const { prefix, deno, root } = asNobody(path, this.umask);
     const [, ...words] = SCISTREAM.map((word) => word.replace(ROOT, root));
-    this.process = new Running([
-      ...prefix,
-      deno,
-      ...words,
-      "s2cs",
-      "--listener-ip=127.0.0.1",
-      `--port=${port}`,
-      `--server-crt=${this.cert}`,
-      `--server-key=${this.key}`,
-      `--state-dir=${this.stateDir}`,
-      `--port-range=${portRange(20).text}`,
-      ...flags,
-    ], {
+    await this.run([...prefix, deno, ...words, ...this.s2cs(port, flags)], {
       env: { ...this.env, DENO_DIR: `${path}/cache`, HOME: "/nonexistent", PATH: "/usr/bin:/bin" },
     });
-    this.address = (await this.process.line(/gRPC Server started on (\S+)/))[1] as string;
   }
 }

@@ -157,7 +157,7 @@ export interface Runner {
    * @param has whether a session is there, or is being opened
    */
   reconcile(has: (session: string) => boolean): Promise<void>;
-  /** Ends what runs in a session's folder, which nobody has any more. */
+  /** Ends what runs in the folder of a session that is not there. */
   endIn(folder: string): Promise<void>;
   signal(job: Job, signal: Deno.Signal): Promise<void>;
   /** The proxy's last lines. */
