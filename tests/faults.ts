@@ -194,10 +194,17 @@ export class Disk implements AsyncDisposable {
     );
   }
 
-  /** Nobody may have anything open there. What was broken is mended, or it might be read-only again. */
+  /**
+   * Nobody may have anything open there. What was broken is mended, in a copy: whoever made a mount
+   * namespace meanwhile (an engine of another test) still has the file system mounted in there, and it
+   * would come back as it is, read-only.
+   */
   async unmount(): Promise<void> {
+    const image = this.#image as string;
     assertOk(await run(["umount", this.path]));
-    const { code, out } = await run(["e2fsck", "-f", "-y", this.#image as string]);
+    Deno.copyFileSync(image, `${image}.mended`);
+    Deno.renameSync(`${image}.mended`, image);
+    const { code, out } = await run(["e2fsck", "-f", "-y", image]);
     // 1: errors were corrected (e2fsck(8)).
     assert(code <= 1, out);
   }
