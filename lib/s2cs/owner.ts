@@ -25,6 +25,11 @@ export function owns({ owner }: Session, who: Principal | undefined): boolean {
   return who === undefined || owner?.id === who.id;
 }
 
+/** Whether the caller is told of the session: an administrator is of every one. */
+export function sees(session: Session, who: Principal | undefined): boolean {
+  return who?.admin === true || owns(session, who);
+}
+
 /**
  * The answer about a session that is not there as well as about one that is somebody else's: nobody
  * learns which uids exist.

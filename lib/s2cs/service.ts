@@ -2,7 +2,7 @@
  * The Control service over a gateway: messages in, validated values through, messages out.
  * @module
  */
-import type { ControlMethods, SessionStatus } from "../../proto/messages.ts";
+import type { ControlMethods } from "../../proto/messages.ts";
 import { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import type { Principal } from "../auth/authenticator.ts";
@@ -11,6 +11,7 @@ import type { Caller } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/values.ts";
 import type { Connections, Gateway, SessionReport } from "./gateway.ts";
+import { sessionStatus } from "./report.ts";
 import type { Which } from "./sessions.ts";
 
 /** Addresses that one message may carry. */
@@ -32,37 +33,7 @@ export type Service = {
  * @param type the data server type that status tells
  */
 export function service(gateway: Gateway, type: string): Service {
-  function report({ session, channels }: SessionReport): SessionStatus {
-    return {
-      session: session.uid.session,
-      role: session.role,
-      state: session.state,
-      reason: session.reason,
-      type,
-      rate: session.rate,
-      created_ms: session.createdMs,
-      warnings: [...session.warnings],
-      rate_enforced: gateway.enforcesRates && session.rate > 0,
-      owner: session.owner?.name ?? "",
-      channels: channels.map((channel, i) => ({
-        listener: String(session.listeners[i]),
-        target: String(session.targets[i] ?? ""),
-        connections_open: channel.connectionsOpen,
-        connections_total: channel.connectionsTotal,
-        connections_failed: channel.connectionsFailed,
-        bytes_to_target: channel.bytesToTarget,
-        bytes_from_target: channel.bytesFromTarget,
-        last_error: channel.lastError,
-        uncounted: !channel.counted,
-        connections_refused: channel.connectionsRefused,
-        speed_to_target: Math.round(channel.speedToTarget),
-        speed_from_target: Math.round(channel.speedFromTarget),
-        datagrams_dropped: channel.datagramsDropped,
-        peers: channel.peers,
-        last_error_ms: channel.lastErrorMs,
-      })),
-    };
-  }
+  const report = (each: SessionReport) => sessionStatus(each, type, gateway.enforcesRates);
 
   return {
     async req(message, caller) {

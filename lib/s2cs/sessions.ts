@@ -6,7 +6,7 @@ import type { Principal } from "../auth/authenticator.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, RatePolicy } from "../protocol/values.ts";
-import { assertWithin, notYours, owns, type Quotas } from "./owner.ts";
+import { assertWithin, notYours, owns, type Quotas, sees } from "./owner.ts";
 import type { Session } from "./session.ts";
 
 /** A session, and what its gateway has to do with it. */
@@ -69,7 +69,7 @@ export class Sessions<H extends Held> {
 
   /** The caller's sessions, and an administrator every session. */
   visibleTo(who: Principal | undefined): H[] {
-    return this.all().filter(({ session }) => who?.admin || owns(session, who));
+    return this.all().filter(({ session }) => sees(session, who));
   }
 
   /**
