@@ -36,6 +36,8 @@ export const FAULT_POINTS = [
   "release.closed",
   /** All is gone; not answered yet. */
   "release.done",
+  /** The file was damaged; of the sessions that run one is in the new file. */
+  "recovery.rebuilding",
   /** The records are read; what runs is not looked at yet. */
   "recovery.read",
   /** One session's proxy is taken over. */

@@ -100,6 +100,7 @@ class Matrix implements AsyncDisposable {
     // The sessions that proxies are taken over for are given their targets once more.
     const before = point === "update.prepared" ? (isThere ? 2 : 1) : 0;
     gateway.env = { SCISTREAM_FAULT_POINT: `${point}:${before + 1}` };
+    if (point === "recovery.rebuilding") this.#damage();
     const launched = this.#launch().then(() => true, () => false);
     if (step !== "recovery") {
       assert(await launched, "it starts, armed");
@@ -152,6 +153,15 @@ class Matrix implements AsyncDisposable {
   #launch(): Promise<void> {
     const port = Number(this.#gateway.address.split(":")[1]);
     return this.#gateway.launch(port, ...this.#flags);
+  }
+
+  /** Spoils the file of the sessions. */
+  #damage(): void {
+    const { stateDir } = this.#gateway;
+    const [folder] = [...Deno.readDirSync(stateDir)].filter(({ isDirectory }) => isDirectory);
+    const file = `${stateDir}/${folder?.name}/sessions.db`;
+    for (const end of ["-wal", "-shm"]) Deno.removeSync(`${file}${end}`);
+    Deno.writeTextFileSync(file, "no database ".repeat(1000));
   }
 
   #session(uid: string, { endpoint }: { endpoint: Endpoint } = this.#first): Promise<string> {

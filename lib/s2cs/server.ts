@@ -105,7 +105,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       SqliteStore.open(`${home.folder}/sessions.db`, (sentence) => log("error", sentence)),
     );
     const earlier = earlierDataServer(home, options);
-    if (store.isNewForOld) rebuild(store, await (earlier ?? dataServer).found(home), log);
+    if (!store.isComplete) rebuild(store, await (earlier ?? dataServer).found(home), log);
     gateway = new Gateway(
       gatewayOptions(options, limits, { dataServer, store, audit, counters, refusals }),
     );
@@ -168,17 +168,21 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   };
 }
 
-/** Puts what data servers kept into a store whose own records were lost. */
+/** Puts what data servers kept into a store whose own records were lost, or never were. */
 function rebuild(store: SqliteStore, records: string[], log: Log): void {
   for (const record of records) {
     try {
       const session = fromText(record);
+      // Kept by the control server that was killed while it did this.
+      if (store.get(session.uid)) continue;
       store.put(session);
+      reach("recovery.rebuilding");
       log("warn", `${session.uid}: found where it runs, and taken from there`);
     } catch (error) {
       log("error", `a data server runs for a session that nobody can read: ${messageOf(error)}`);
     }
   }
+  store.completed();
 }
 
 async function openHttp(address: Endpoint, measured: Measured): Promise<Http> {

@@ -22,12 +22,8 @@ const MIGRATIONS = [
   ) STRICT`,
 ];
 
-/** How a file was opened. */
-interface Opened {
-  path: string;
-  warn: (sentence: string) => void;
-  isNewForOld: boolean;
-}
+/** Marks a file that knows of every session that runs ("S2CS"). */
+const COMPLETE = 0x53324353;
 
 /** What could not be written is tried again so often. */
 const AGAIN_MS = 1_000;
@@ -44,15 +40,12 @@ export class SqliteStore implements SessionStore, Disposable {
   readonly #owed = new Map<string, () => void>();
   #again?: ReturnType<typeof setInterval>;
 
-  /** Whether the file was damaged, and this is a new one: what it held is not known here any more. */
-  readonly isNewForOld: boolean;
-
   private constructor(
     database: DatabaseSync,
     sessions: Session[],
-    { path, warn, isNewForOld }: Opened,
+    path: string,
+    warn: (sentence: string) => void,
   ) {
-    this.isNewForOld = isNewForOld;
     this.#database = database;
     this.#path = path;
     this.#warn = warn;
@@ -72,19 +65,18 @@ export class SqliteStore implements SessionStore, Disposable {
    */
   static open(path: string, warn: (sentence: string) => void): SqliteStore {
     try {
-      return SqliteStore.#open({ path, warn, isNewForOld: false });
+      return SqliteStore.#open(path, warn);
     } catch (error) {
       if (!isDamage(error)) throw unwritable(path, error);
       const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[^0-9]/g, "")}`;
       Deno.renameSync(path, aside);
       for (const end of ["-wal", "-shm"]) remove(`${path}${end}`);
       warn(`the sessions' file is damaged (${messageOf(error)}); it is now ${aside}`);
-      return SqliteStore.#open({ path, warn, isNewForOld: true });
+      return SqliteStore.#open(path, warn);
     }
   }
 
-  static #open(opened: Opened): SqliteStore {
-    const { path } = opened;
+  static #open(path: string, warn: (sentence: string) => void): SqliteStore {
     // The uids are in it. SQLite gives the files beside it the same mode.
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const database = new DatabaseSync(path);
@@ -97,10 +89,28 @@ export class SqliteStore implements SessionStore, Disposable {
       const sessions = readAll(database);
       // Whoever can keep nothing must not begin: a file that is there can be read without any room.
       database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
-      return new SqliteStore(database, sessions, opened);
+      return new SqliteStore(database, sessions, path, warn);
     } catch (error) {
       database.close();
       throw error;
+    }
+  }
+
+  /**
+   * Whether it knows of every session that runs. A new file does not, and may be there in place of one
+   * that was damaged or lost; nor does it after a death before {@linkcode completed}.
+   */
+  get isComplete(): boolean {
+    const row = this.#database.prepare("PRAGMA application_id").get();
+    return row?.application_id === COMPLETE;
+  }
+
+  /** Whatever runs is in it from now on. */
+  completed(): void {
+    try {
+      this.#database.exec(`PRAGMA application_id = ${COMPLETE}`);
+    } catch (error) {
+      throw unwritable(this.#path, error);
     }
   }
 

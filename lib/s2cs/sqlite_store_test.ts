@@ -113,6 +113,22 @@ Deno.test("a damaged file is moved aside and kept, and a new one begun", () => {
   }
 });
 
+Deno.test("a file is complete once it was said to be, and a new one in its place is not", () => {
+  using at = setUp();
+  const first = at.open();
+  assertEquals(first.isComplete, false);
+  first.completed();
+  first[Symbol.dispose]();
+  const second = at.open();
+  assertEquals(second.isComplete, true);
+  second[Symbol.dispose]();
+  Deno.writeTextFileSync(at.path, "no database ".repeat(1000));
+  for (let i = 0; i < 2; i++) {
+    using third = at.open();
+    assertEquals(third.isComplete, false);
+  }
+});
+
 function sql(path: string, statement: string): void {
   const database = new DatabaseSync(path);
   database.exec(statement);
