@@ -5,6 +5,8 @@ import { type ConnectionRefusal, Connections } from "./connections.ts";
 import { Endpoint } from "./endpoint.ts";
 import { type ConnectionLimits, SERVER_LIMITS } from "./limits.ts";
 
+const PATIENCE_MS = 20_000;
+
 /** A server whose connections only read, and clients of any address of 127/8. */
 class Bench implements AsyncDisposable {
   readonly refused: `${ConnectionRefusal} ${string}`[] = [];
@@ -73,6 +75,11 @@ class Client {
     let how = "end";
     socket.on("error", (error: Error & { code?: string }) => how = error.code ?? error.message);
     socket.resume();
+    // A server that should have cut it and does not fails its test, and does not keep it waiting.
+    socket.setTimeout(PATIENCE_MS, () => {
+      how = "not cut";
+      socket.destroy();
+    });
     this.ended = closed(socket).then(() => how);
   }
 
