@@ -173,6 +173,14 @@ function aborted(signal: AbortSignal): Promise<void> {
 const group: Group = {
   name: "s2cs",
   summary: "Control server: owns a gateway's sessions, ports and data servers",
+  program: true,
+  files: [
+    {
+      name: "sessions.db",
+      help: "the sessions, which the next s2cs takes up; sockets and logs are beside it",
+    },
+    { name: "audit-IP-PORT.jsonl", help: "who asked for what, and what became of it" },
+  ],
   commands: [start],
   standard: "start",
 };

@@ -80,6 +80,7 @@ function append(file: string, text: string): void {
 const group: Group = {
   name: "s2ds",
   summary: "Data server: listens on the gateway and forwards",
+  program: true,
   commands: [run],
   standard: "run",
 };

@@ -41,7 +41,23 @@ const GROUPS: readonly {
     summary: "Make a certificate and key for a control server",
     load: () => import("./cert.ts"),
   },
+  {
+    name: "completions",
+    summary: "Print a script that completes command lines in a shell",
+    load: async () => ({ default: (await import("./completions.ts")).default(everyGroup) }),
+  },
+  {
+    name: "man",
+    summary: "Print a manual page, or write all of them",
+    load: async () => ({ default: (await import("./man.ts")).default(everyGroup, DETAILS) }),
+  },
 ];
+
+/** Every group of commands. */
+export async function everyGroup(): Promise<Group[]> {
+  const modules = await Promise.all(GROUPS.map((each) => each.load()));
+  return modules.map((each) => each.default);
+}
 
 const DETAILS =
   `SciStream streams data memory to memory between institutions. A control server (s2cs) on

@@ -4,6 +4,9 @@ import commit from "./commit.json" with { type: "json" };
 /** The version in deno.json. */
 export const VERSION: string = config.version;
 
+/** The day of that version, which manual pages show. */
+export const VERSION_DATE = "2026-11-21";
+
 /** The Deno that this is made for and tested with. */
 export const PINNED_DENO = "2.9.3";
 

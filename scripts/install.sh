@@ -1,6 +1,7 @@
 #!/bin/sh
 # Puts scistream, s2cs, s2uc, appctrl and s2ds into a folder of the PATH:
-#   scripts/install.sh [PREFIX]        default ~/.local, commands go to PREFIX/bin
+#   scripts/install.sh [PREFIX]        default ~/.local, commands go to PREFIX/bin, completions
+#                                      and manual pages to PREFIX/share
 # It installs dist/scistream where `deno task build` made one, and otherwise a command that runs
 # this checkout with Deno.
 set -eu
@@ -38,6 +39,23 @@ for name in s2cs s2uc appctrl s2ds; do
   printf '#!/bin/sh\nexec "%s/scistream" %s "$@"\n' "$bin" "$name" > "$bin/$name.new"
   place "$bin/$name"
 done
+
+# The command itself writes its completions and manual pages, to where shells and man look.
+extras() {
+  share=$prefix/share
+  bash=$share/bash-completion/completions
+  fish=$share/fish/vendor_completions.d
+  mkdir -p "$bash" "$fish" "$share/zsh/site-functions" &&
+    "$bin/scistream" completions bash > "$bash/scistream" &&
+    "$bin/scistream" completions fish > "$fish/scistream.fish" &&
+    "$bin/scistream" completions zsh > "$share/zsh/site-functions/_scistream" &&
+    "$bin/scistream" man --dir "$share/man" > /dev/null || return 1
+  for name in s2cs s2uc appctrl s2ds; do
+    ln -sf scistream "$bash/$name"
+    ln -sf scistream.fish "$fish/$name.fish"
+  done
+}
+extras || echo "install: without completions and manual pages" >&2
 
 echo "installed scistream, s2cs, s2uc, appctrl and s2ds in $bin"
 case ":$PATH:" in

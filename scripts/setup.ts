@@ -40,6 +40,11 @@ const NEEDED: Needed[] = [
   { package: "jq", file: "/usr/bin/jq" },
   { package: "systemd", file: "/usr/bin/systemd-analyze" },
   { package: "chromium", file: "/usr/bin/chromium" },
+  { package: "bash-completion", file: "/usr/share/bash-completion/bash_completion" },
+  { package: "zsh", file: "/usr/bin/zsh" },
+  { package: "fish", file: "/usr/bin/fish" },
+  { package: "man-db", file: "/usr/bin/man" },
+  { package: "mandoc", file: "/usr/bin/mandoc" },
 ];
 
 /** Debian packages that are not here. */

@@ -8,6 +8,7 @@ import { runProducer, subscribe } from "./zmq.ts";
 const group: Group = {
   name: "appctrl",
   summary: "Application controller: say hello for an application, and run it",
+  program: true,
   commands: [mock, create, run, iperfServer, iperfClient, runProducer, subscribe],
 };
 export default group;

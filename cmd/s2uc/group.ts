@@ -16,6 +16,8 @@ import update from "./update.ts";
 const group: Group = {
   name: "s2uc",
   summary: "User client: ask for sessions, watch and release them",
+  program: true,
+  files: [{ name: "tokens.json", help: "your logins, for you alone to read" }],
   commands: [
     prodReq,
     consReq,

@@ -22,7 +22,7 @@ export const helloArguments: readonly Argument[] = [
     help:
       "as s2uc printed it, or - to read it from stdin; INVALID_TOKEN takes SCISTREAM_TOKEN, or none",
   },
-  { name: "ROLE", help: "PROD or CONS" },
+  { name: "ROLE", help: "PROD or CONS", choices: ["PROD", "CONS"] },
 ];
 
 /** The five ports of the reference's mock application. */

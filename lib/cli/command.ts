@@ -68,6 +68,10 @@ export interface Group {
   name: string;
   summary: string;
   commands: readonly Command[];
+  /** It is installed as a program of its own too: `s2uc` is `scistream s2uc`. */
+  program?: true;
+  /** What it keeps in the state folder. */
+  files?: readonly Argument[];
   /** Run when no command is named, as `s2cs` alone means `s2cs start`. */
   standard?: string;
 }

@@ -1,5 +1,6 @@
 /**
- * One flag table per command: it gives parsing, help, environment names and configuration keys.
+ * One flag table per command: it gives parsing, help, environment names, configuration keys,
+ * completions and manual pages.
  * Pure functions; nothing here reads the process.
  * @module
  */
@@ -17,6 +18,8 @@ export interface Flag<T> {
   readonly help: string;
   /** Placeholder of the value in help; booleans have none. */
   readonly value?: string;
+  /** What its text may be, where that is one of a few words. */
+  readonly choices?: readonly string[];
   /** The default as a user would write it; undefined where unset is a meaning of its own. */
   readonly default?: string;
   /** A single letter. */
@@ -39,6 +42,8 @@ export interface Argument {
   /** As help shows it, in capitals. */
   readonly name: string;
   readonly help: string;
+  /** What it may be, where that is one of a few words; its command judges. */
+  readonly choices?: readonly string[];
   /** Taken when the argument is not given; without one it must be. */
   readonly default?: string;
 }
@@ -64,6 +69,7 @@ export interface CommandLine<F extends Flags> {
 
 interface Extra {
   value?: string;
+  choices?: readonly string[];
   default?: string;
   short?: string;
   env?: string;
@@ -94,6 +100,35 @@ export function parsed<T>(
 ): Flag<T | undefined>;
 export function parsed<T>(help: string, parse: (text: string) => T, extra: Extra = {}): Flag<T> {
   return { value: "TEXT", ...extra, help, parse };
+}
+
+/** A flag whose text is one of a few words. */
+export function choice<const T extends string>(
+  help: string,
+  choices: readonly T[],
+  extra: Omit<Extra, "choices"> & { default: T },
+): Flag<T> {
+  return {
+    value: choices.join("|"),
+    ...extra,
+    choices,
+    help,
+    parse: (text) => choose(text, choices),
+  };
+}
+
+/**
+ * A text that must be one of a few words.
+ * @throws {UsageError} names them
+ */
+export function choose<T extends string>(text: string, choices: readonly T[]): T {
+  const chosen = choices.find((each) => each === text);
+  if (chosen !== undefined) return chosen;
+  throw new UsageError(
+    choices.length === 2
+      ? `${quote(text)} is neither ${choices[0]} nor ${choices[1]}`
+      : `${quote(text)} is none of ${choices.join(", ")}`,
+  );
 }
 
 /** A flag that may be given several times, or once with commas. */

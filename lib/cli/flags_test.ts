@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   bool,
+  choice,
   distance,
   integer,
   list,
@@ -23,6 +24,8 @@ const FLAGS = {
   wait: seconds("time", { default: "180" }),
   ports: list("ports", parsePort, { default: "1,2" }),
   token: text("token", { env: "TOKEN" }),
+  wan: choice("wan", ["tls", "plain"], { default: "tls" }),
+  policy: choice("policy", ["ignore", "reserve", "enforce"], { default: "reserve" }),
 };
 const ARGS = [{ name: "UID", help: "a uid" }, { name: "IP", help: "an ip", default: "127.0.0.1" }];
 const parse = (line: string, sources = {}) =>
@@ -102,6 +105,9 @@ Deno.test("one clear line for each mistake", () => {
     ["--num-conn=\u0007 u", /"\\u0007"/],
     ["--ssl=maybe u", /--ssl: "maybe" is neither True nor False/],
     ["--wait never u", /--wait: "never" is not a number of seconds/],
+    ["--wan TLS u", /--wan: "TLS" is neither tls nor plain/],
+    ["--wan --ssl u", /option --wan needs a value: --wan tls\|plain/],
+    ["--policy no u", /--policy: "no" is none of ignore, reserve, enforce/],
     ["--ports 1,x u", /--ports: port "x" is not a number from 1 to 65535/],
   ];
   for (const [line, message] of mistakes) {
@@ -111,6 +117,11 @@ Deno.test("one clear line for each mistake", () => {
   }
   const env = () => "x";
   assertThrows(() => parse("u", { env }), UsageError, "environment variable SCISTREAM_NUM_CONN");
+});
+
+Deno.test("a choice is one of its words", () => {
+  assertEquals([parse("u").options.wan, parse("--wan plain u").options.wan], ["tls", "plain"]);
+  assertEquals(FLAGS.policy.choices, ["ignore", "reserve", "enforce"]);
 });
 
 Deno.test("edit distance", () => {

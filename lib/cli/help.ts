@@ -31,14 +31,7 @@ export function renderHelp(topic: HelpTopic): string {
     help: wrap(flag.help + (flag.default ? ` (default ${flag.default})` : ""), 92),
     env: envName(key, flag),
   }));
-  const usage = [
-    "scistream",
-    topic.path,
-    topic.commands ? "COMMAND" : "",
-    flags.length > 0 ? "[OPTIONS]" : "",
-    ...(topic.args ?? []).map((arg) => arg.default === undefined ? arg.name : `[${arg.name}]`),
-    topic.rest ? `-- ${topic.rest.name}` : "",
-  ].filter(Boolean).join(" ");
+  const usage = ["scistream", topic.path, usageOf(topic)].filter(Boolean).join(" ");
   const args = [...topic.args ?? [], ...topic.rest ? [topic.rest] : []];
   const eta = new Eta({ autoEscape: false });
   return eta.renderString(template, {
@@ -48,6 +41,16 @@ export function renderHelp(topic: HelpTopic): string {
     args: columns(args),
     commands: columns(topic.commands),
   });
+}
+
+/** What follows a command's words: `[OPTIONS] UID [IP]`. */
+export function usageOf({ commands, flags = {}, args = [], rest }: HelpTopic): string {
+  return [
+    commands ? "COMMAND" : "",
+    Object.keys(flags).length > 0 ? "[OPTIONS]" : "",
+    ...args.map((arg) => arg.default === undefined ? arg.name : `[${arg.name}]`),
+    rest ? `-- ${rest.name}` : "",
+  ].filter(Boolean).join(" ");
 }
 
 /** Rows as two columns. */

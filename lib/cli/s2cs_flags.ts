@@ -4,9 +4,10 @@
  */
 import { Endpoint, parseHost } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
-import { PortRange, RATE_POLICIES, type RatePolicy } from "../protocol/values.ts";
+import { PortRange, RATE_POLICIES } from "../protocol/values.ts";
+import { TYPE_NAMES } from "../s2ds/type_names.ts";
 import { serverAuthFlags } from "./auth_flags.ts";
-import { bool, integer, parsed, seconds, text, UsageError } from "./flags.ts";
+import { bool, choice, integer, parsed, seconds, text, UsageError } from "./flags.ts";
 import { limitFlags } from "./limit_flags.ts";
 
 /** All of them; help is made from this table. */
@@ -36,12 +37,12 @@ export const s2csFlags = {
   }),
   type: text(
     "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
-    { value: "TYPE", default: "S2DS", short: "t" },
+    { value: "TYPE", choices: TYPE_NAMES, default: "S2DS", short: "t" },
   ),
-  wan: parsed(
+  wan: choice(
     "between gateways, S2DS encrypts (tls) or not (plain); both gateways of a session must do alike, and one that runs a plain proxy is plain",
-    parseWan,
-    { value: "tls|plain", default: "tls" },
+    ["tls", "plain"],
+    { default: "tls" },
   ),
   workers: integer("processes of S2DS that share the connections; one a core if not given", {
     value: "N",
@@ -49,10 +50,10 @@ export const s2csFlags = {
     most: 64,
   }),
   udp: bool("S2DS forwards UDP beside TCP, each listener's port; it takes --wan plain"),
-  ratePolicy: parsed(
+  ratePolicy: choice(
     "what a request's rate means: nothing (ignore), a part of --capacity (reserve), or also a limit that S2DS holds the session to (enforce)",
-    parseRatePolicy,
-    { value: "POLICY", default: "reserve" },
+    RATE_POLICIES,
+    { default: "reserve" },
   ),
   capacity: integer(
     "kilobytes per second that all sessions' rates together may reach; 0 is no bound",
@@ -80,10 +81,10 @@ export const s2csFlags = {
     most: 1 << 20,
     value: "MB",
   }),
-  stunnelCiphers: parsed(
+  stunnelCiphers: choice(
     "default encrypts; null proves the peer and encrypts nothing, as SciStream's Python implementation does",
-    parseStunnelCiphers,
-    { value: "NAME", default: "default" },
+    ["default", "null"],
+    { default: "default" },
   ),
   serverCrt: text("PEM certificate chain", { value: "FILE", default: "server.crt" }),
   serverKey: text("PEM private key", { value: "FILE", default: "server.key" }),
@@ -137,20 +138,4 @@ function atLeastASecond(text: string): number {
   const seconds = /^[0-9]{1,6}(\.[0-9]{1,3})?$/.test(text) ? Number(text) : 0;
   if (seconds >= 1) return seconds * 1000;
   throw new UsageError(`${quote(text)} is not a number of seconds from 1 to 999999`);
-}
-
-function parseWan(text: string): "tls" | "plain" {
-  if (text === "tls" || text === "plain") return text;
-  throw new UsageError(`${quote(text)} is neither tls nor plain`);
-}
-
-function parseRatePolicy(text: string): RatePolicy {
-  const policy = RATE_POLICIES.find((each) => each === text);
-  if (policy) return policy;
-  throw new UsageError(`${quote(text)} is none of ${RATE_POLICIES.join(", ")}`);
-}
-
-function parseStunnelCiphers(text: string): "default" | "null" {
-  if (text === "default" || text === "null") return text;
-  throw new UsageError(`${quote(text)} is neither default nor null`);
 }

@@ -5,32 +5,30 @@
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, quote } from "../protocol/errors.ts";
 
-/** One control server. */
+/** One control server; {@linkcode SERVER_KEYS} says what each is. */
 export interface Server {
-  /** The scope of its tokens, or for Globus its client id. */
   scope?: string;
-  /** Its certificate. */
   serverCert?: string;
-  /** Its identity provider; Globus Auth if not given. */
   issuer?: string;
-  /** Certificates of the authority that the provider's ends at. */
   issuerCa?: string;
-  /** The user client's own client at the provider. */
   clientId?: string;
-  /** What its tokens are asked for (RFC 8707). */
   resource?: string;
 }
 
 /** Control servers by `HOST:PORT`. */
 export type Servers = ReadonlyMap<string, Server>;
 
-const KEYS: Record<string, keyof Server> = {
-  "scope": "scope",
-  "server-cert": "serverCert",
-  "issuer": "issuer",
-  "issuer-ca": "issuerCa",
-  "client-id": "clientId",
-  "resource": "resource",
+/** The keys of a table, and what they mean. */
+export const SERVER_KEYS: Record<string, { field: keyof Server; help: string }> = {
+  "scope": { field: "scope", help: "the scope of its tokens, or for Globus its client id" },
+  "server-cert": { field: "serverCert", help: "file with its certificate" },
+  "issuer": { field: "issuer", help: "its identity provider; Globus Auth if not given" },
+  "issuer-ca": {
+    field: "issuerCa",
+    help: "file with certificates of the authority that the provider's ends at",
+  },
+  "client-id": { field: "clientId", help: "the user client's own client at the provider" },
+  "resource": { field: "resource", help: "what its tokens are asked for (RFC 8707)" },
 };
 
 const PATHS: readonly (keyof Server)[] = ["serverCert", "issuerCa"];
@@ -61,12 +59,12 @@ export function readServers(
     const server: Server = {};
     for (const [written, value] of Object.entries(entries)) {
       const dashed = written.replaceAll("_", "-");
-      const field = Object.hasOwn(KEYS, dashed) ? KEYS[dashed] : undefined;
+      const field = Object.hasOwn(SERVER_KEYS, dashed) ? SERVER_KEYS[dashed]?.field : undefined;
       if (field === undefined) {
         throw wrong(
           written,
           name,
-          `unknown key ${quote(written)}; there are ${Object.keys(KEYS).join(", ")}`,
+          `unknown key ${quote(written)}; there are ${Object.keys(SERVER_KEYS).join(", ")}`,
         );
       }
       if (typeof value !== "string" || value === "") {

@@ -1,5 +1,5 @@
 /**
- * The data server types that `s2cs --type` knows: adding a type is adding a file and a row.
+ * The data server types that `s2cs --type` knows: adding a type is adding a file, a name and a row.
  * @module
  */
 import { quote, ScistreamError } from "../protocol/errors.ts";
@@ -13,6 +13,9 @@ import { Proxied, type ProxySettings } from "./proxy/proxied.ts";
 import type { Proxy } from "./proxy/proxy.ts";
 import { S2ds, type S2dsSettings } from "./s2ds.ts";
 import { stunnel, type StunnelCiphers } from "./stunnel.ts";
+import { TYPE_NAMES, type TypeName } from "./type_names.ts";
+
+export { TYPE_NAMES };
 
 /** Settings of all types; each takes what concerns it. */
 export interface DataServerSettings extends ProxySettings, S2dsSettings {
@@ -37,13 +40,10 @@ const TYPES: Record<string, Make> = {
   NginxSubprocess: process(() => nginx),
   StunnelSubprocess: process(({ stunnelCiphers }) => stunnel(stunnelCiphers)),
   Mock: () => new Mock(),
-};
+} satisfies Record<TypeName, Make>;
 
 /** Types of the reference that are not here yet. */
 const PLANNED = ["Janus"];
-
-/** The names of all types. */
-export const TYPE_NAMES = Object.keys(TYPES);
 
 function container(choose: Choose): Make {
   return (type, settings, events) => {

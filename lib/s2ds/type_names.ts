@@ -1,0 +1,21 @@
+/**
+ * The names of the data server types, apart from what they are: whoever only names them loads none.
+ * @module
+ */
+
+const NAMES = [
+  "S2DS",
+  "Haproxy",
+  "Nginx",
+  "Stunnel",
+  "DockerSock",
+  "HaproxySubprocess",
+  "NginxSubprocess",
+  "StunnelSubprocess",
+  "Mock",
+] as const;
+/** One of them. */
+export type TypeName = typeof NAMES[number];
+
+/** The names of all types, as `s2cs --type` takes them. */
+export const TYPE_NAMES: string[] = [...NAMES];
