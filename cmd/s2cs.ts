@@ -3,7 +3,7 @@ import { openAccess, warnIfShared, warnOfShownSecret } from "../lib/cli/auth_fla
 import { type Options, UsageError } from "../lib/cli/flags.ts";
 import { limitsOf } from "../lib/cli/limit_flags.ts";
 import { reloader } from "../lib/cli/reloader.ts";
-import { s2csFlags } from "../lib/cli/s2cs_flags.ts";
+import { checkTogether, s2csFlags } from "../lib/cli/s2cs_flags.ts";
 import { watchFiles } from "../lib/cli/watched_files.ts";
 import { arm } from "../lib/fault_points.ts";
 import { type Log, textLog } from "../lib/log.ts";
@@ -39,11 +39,7 @@ while it runs is named.`,
     }
     const fault = runtimeFault(Deno.version.deno);
     if (fault) throw new UsageError(fault);
-    if (options.udp && options.wan === "tls") {
-      throw new UsageError(
-        "--udp forwards datagrams in the clear, and --wan tls is to encrypt all that goes between gateways; add --wan plain, or leave --udp away",
-      );
-    }
+    checkTogether(options);
     warnOfShownSecret(line, io);
     // From the first moment: the signal's own meaning is the end of the process.
     const started = Promise.withResolvers<void>();

@@ -6,6 +6,7 @@ import type { Config } from "../lib/cli/config.ts";
 import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
 import { keepOnly } from "../lib/cli/powers.ts";
+import { readLine } from "../lib/cli/stdin.ts";
 import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
 import { configFile } from "../lib/state_dir.ts";
 import { VERSION, versionLine } from "../lib/version.ts";
@@ -40,6 +41,16 @@ const GROUPS: readonly {
     name: "cert",
     summary: "Make a certificate and key for a control server",
     load: () => import("./cert.ts"),
+  },
+  {
+    name: "init",
+    summary: "Write a configuration and a certificate for a gateway",
+    load: () => import("./init.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "Check this machine for being a gateway, or a gateway elsewhere",
+    load: () => import("./doctor.ts"),
   },
   {
     name: "completions",
@@ -149,7 +160,8 @@ async function readFile(
 ): Promise<Partial<Config> & { path?: string }> {
   if (!("config" in found.flags)) return {};
   const named = splitCommandLine(argv, found.flags).flags.config ?? io.env("SCISTREAM_CONFIG");
-  const path = named ?? configFile(group.name, io.env);
+  const owner = group.configOf === undefined ? group : await loadGroup(group.configOf);
+  const path = named ?? configFile(owner.name, io.env);
   if (path === undefined) return {};
   let source: string;
   try {
@@ -161,8 +173,9 @@ async function readFile(
     throw new UsageError(`cannot read the configuration file ${path}: ${messageOf(error)}`);
   }
   const { readConfig } = await import("../lib/cli/config.ts");
-  const shape = Object.fromEntries(group.commands.map((each) => [each.name, each.flags]));
-  return { ...readConfig(path, source, shape, found.name), path };
+  const shape = Object.fromEntries(owner.commands.map((each) => [each.name, each.flags]));
+  const reader = owner === group ? found.name : owner.standard ?? owner.name;
+  return { ...readConfig(path, source, shape, reader), path };
 }
 
 async function help(words: readonly string[], io: Io): Promise<void> {
@@ -223,32 +236,6 @@ function exitOf(error: ScistreamError): number {
   return error.code === "CONN_ERROR" ? Exit.UNREACHABLE : Exit.FAILED;
 }
 
-/** No line that anybody is asked for is longer. */
-const MOST_BYTES = 64 << 10;
-
-/** The first line of stdin, or undefined if there is none. */
-async function readLine(interrupted: AbortSignal): Promise<string | undefined> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(interrupted.reason);
-  interrupted.addEventListener("abort", abort, { once: true });
-  try {
-    let text = "";
-    const decoder = new TextDecoder();
-    const buffer = new Uint8Array(4096);
-    for (;;) {
-      interrupted.throwIfAborted();
-      const n = await Promise.race([Deno.stdin.read(buffer), aborted.promise]);
-      if (n === null) return text === "" ? undefined : text.trim();
-      text += decoder.decode(buffer.subarray(0, n), { stream: true });
-      const end = text.indexOf("\n");
-      if (end >= 0) return text.slice(0, end).trim();
-      if (text.length > MOST_BYTES) throw new UsageError("the line on stdin is too long");
-    }
-  } finally {
-    interrupted.removeEventListener("abort", abort);
-  }
-}
-
 /** A line for a terminal: what a server says must not move the cursor, or worse. */
 function printable(line: string): string {
   return line.replace(CONTROLS, "?");
@@ -269,12 +256,17 @@ function processIo(): Io {
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM"];
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   const encoder = new TextEncoder();
+  const draw = (text: string) => void Deno.stderr.writeSync(encoder.encode(text));
   return {
     out: (line) => console.log(printable(line)),
     err: (line) => console.error(printable(line)),
     env: (name) => Deno.env.get(name),
     readLine: () => readLine(interrupted.signal),
-    draw: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+    readHidden: (prompt) => readLine(interrupted.signal, () => draw(prompt)),
+    get interactive() {
+      return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    },
+    draw,
     get watched() {
       return Deno.stderr.isTerminal();
     },

@@ -50,6 +50,21 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
     may: ["lib/auth/", "lib/protocol/", "lib/log.ts"],
     packages: ["node:", "oauth4webapi", "jose"],
   },
+  // Looks at a machine, or at a control server from outside, and runs nothing of either.
+  {
+    room: "lib/doctor/",
+    may: [
+      "lib/doctor/",
+      "lib/s2ds/",
+      "lib/docker/",
+      "lib/protocol/",
+      "lib/auth/",
+      "lib/machine.ts",
+      "lib/private_folder.ts",
+      "lib/version.ts",
+    ],
+    packages: ["node:"],
+  },
   { room: "lib/", may: ["lib/", "proto/", "templates/", "deno.json"] },
   // Commands never import one another; scistream.ts and a group's file list them.
   { room: "cmd/scistream.ts", may: ["cmd/", "lib/"] },

@@ -11,6 +11,7 @@ if (lacking.length > 0) {
   const { because } = leftOutIf(`not installed: ${lacking.join(", ")}`);
   Deno.test.ignore(`interop with the C-core gRPC library, protoc and libzmq${because}`, () => {});
 } else {
+  await import("./interop/doctor.ts");
   await import("./interop/python_auth.ts");
   await import("./interop/python_client.ts");
   await import("./interop/python_server.ts");

@@ -32,6 +32,8 @@ const COMMAND_LINES: Record<string, { argv: string[]; until?: RegExp }> = {
   "cert": { argv: ["--ip=127.0.0.1"] },
   "completions": { argv: ["bash"] },
   "man": { argv: [] },
+  "init": { argv: ["--yes", "--listener-ip=127.0.0.1", "--dir=made"] },
+  "doctor": { argv: [] },
   "s2uc prod-req": { argv: [`--s2cs=${NOBODY}`] },
   "s2uc cons-req": { argv: [`--s2cs=${NOBODY}`, UID, NOBODY] },
   "s2uc inbound-request": { argv: [`--s2cs=${NOBODY}`] },

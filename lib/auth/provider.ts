@@ -82,7 +82,7 @@ export class Provider implements Disposable {
 }
 
 /** https, or http on this machine: tokens and secrets go there. */
-function checkUrl(text: string): { plain: boolean } {
+export function checkUrl(text: string): { plain: boolean } {
   const url = URL.parse(text);
   if (!url || url.search || url.hash || url.username || url.password) {
     throw new ScistreamError("BAD_FORMAT", `issuer ${quote(text)} is not an https:// address`);

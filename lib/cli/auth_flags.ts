@@ -184,7 +184,7 @@ function isAuthenticated({ clientSecret, clientSecretFile, jwt, issuer }: Access
  * That the flags go together, before anything is read or asked.
  * @throws {UsageError} names the flags
  */
-function checkAccess(options: AccessOptions): void {
+export function checkAccess(options: AccessOptions): void {
   const { clientId, allow: { users }, admin } = options;
   const { sessions, channels, rate } = quotasOf(options);
   if (rate > 0 && options.ratePolicy === "ignore") {

@@ -29,8 +29,12 @@ export interface Io {
   draw(text: string): void;
   /** A variable of the environment. */
   env(name: string): string | undefined;
-  /** The first line of stdin, or undefined if there is none. */
+  /** The next line of stdin, or undefined if there is none. */
   readLine(): Promise<string | undefined>;
+  /** Likewise, but what is typed is not shown; that begins before the prompt asks for it. */
+  readHidden(prompt: string): Promise<string | undefined>;
+  /** Whether somebody can be asked: a terminal is at stdin and at stderr. */
+  interactive: boolean;
   /** Whether somebody looks at stderr. */
   watched: boolean;
   /** From now on SIGHUP does this, and does not end the process. */
@@ -74,4 +78,6 @@ export interface Group {
   files?: readonly Argument[];
   /** Run when no command is named, as `s2cs` alone means `s2cs start`. */
   standard?: string;
+  /** The group whose configuration file it reads, as that group's standard command does; its own if not given. */
+  configOf?: "s2cs";
 }

@@ -6,9 +6,9 @@ import { Endpoint, parseHost } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
 import { PortRange, RATE_POLICIES } from "../protocol/values.ts";
 import { TYPE_NAMES } from "../s2ds/type_names.ts";
-import { serverAuthFlags } from "./auth_flags.ts";
-import { bool, choice, integer, parsed, seconds, text, UsageError } from "./flags.ts";
-import { limitFlags } from "./limit_flags.ts";
+import { checkAccess, serverAuthFlags } from "./auth_flags.ts";
+import { bool, choice, integer, type Options, parsed, seconds, text, UsageError } from "./flags.ts";
+import { limitFlags, limitsOf } from "./limit_flags.ts";
 
 /** All of them; help is made from this table. */
 export const s2csFlags = {
@@ -123,6 +123,22 @@ export const s2csFlags = {
   verbose: bool("log every call", { short: "v" }),
   version: bool("print the version and end"),
 };
+
+/**
+ * That options go together, before anything is read or asked.
+ * @throws {UsageError} names them
+ */
+export function checkTogether(
+  options: Omit<Options<typeof s2csFlags>, "version" | "verbose">,
+): void {
+  if (options.udp && options.wan === "tls") {
+    throw new UsageError(
+      "--udp forwards datagrams in the clear, and --wan tls is to encrypt all that goes between gateways; add --wan plain, or leave --udp away",
+    );
+  }
+  limitsOf(options);
+  checkAccess(options);
+}
 
 function parseLoopback(text: string): Endpoint {
   const address = Endpoint.parse(text);

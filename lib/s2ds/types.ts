@@ -27,8 +27,18 @@ export interface DataServerSettings extends ProxySettings, S2dsSettings {
   stunnelCiphers: StunnelCiphers;
 }
 
-type Make = (type: string, settings: DataServerSettings, events: DataServerEvents) => DataServer;
-type Choose = (settings: DataServerSettings) => Proxy;
+/** What a type runs, and as what. */
+export interface Requirement {
+  as: "container" | "process";
+  /** As it is with the settings' defaults. */
+  proxy: Proxy;
+}
+
+interface Make {
+  (type: string, settings: DataServerSettings, events: DataServerEvents): DataServer;
+  requirement?: () => Requirement;
+}
+type Choose = (settings: Pick<DataServerSettings, "stunnelCiphers">) => Proxy;
 
 const TYPES: Record<string, Make> = {
   S2DS: (_type, settings, events) => new S2ds(settings, events),
@@ -46,17 +56,28 @@ const TYPES: Record<string, Make> = {
 const PLANNED = ["Janus"];
 
 function container(choose: Choose): Make {
-  return (type, settings, events) => {
+  const make: Make = (type, settings, events) => {
     const { dockerSocket: socket, image } = settings;
     const runner = (told: ConstructorParameters<typeof Containers>[1]) =>
       new Containers({ type, socket, image }, told);
     return new Proxied(type, choose(settings), runner, settings, events);
   };
+  return Object.assign(make, { requirement: requires("container", choose) });
 }
 
 function process(choose: Choose): Make {
-  return (type, settings, events) =>
+  const make: Make = (type, settings, events) =>
     new Proxied(type, choose(settings), (told) => new Processes(told), settings, events);
+  return Object.assign(make, { requirement: requires("process", choose) });
+}
+
+function requires(as: Requirement["as"], choose: Choose): () => Requirement {
+  return () => ({ as, proxy: choose({ stunnelCiphers: "default" }) });
+}
+
+/** What a type that {@linkcode parseType} answered takes of its machine; undefined for nothing. */
+export function requirement(type: string): Requirement | undefined {
+  return TYPES[type]?.requirement?.();
 }
 
 /**

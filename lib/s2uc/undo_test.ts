@@ -140,6 +140,8 @@ Deno.test("a request whose update is refused is released, and its error told", a
     err: quiet,
     env: () => undefined,
     readLine: () => Promise.resolve(undefined),
+    readHidden: () => Promise.resolve(undefined),
+    interactive: false,
     draw: quiet,
     watched: false,
     interrupted: never,

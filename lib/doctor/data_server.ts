@@ -1,0 +1,116 @@
+/**
+ * Checks of what the data server type needs: a container engine with its image, or a proxy program.
+ * @module
+ */
+import { DockerEngine, DockerError } from "../docker/engine.ts";
+import { noImage } from "../docker/errors.ts";
+import { ask } from "../machine.ts";
+import { requirement } from "../s2ds/types.ts";
+import { type Check, fail, failed, type Finding, ok, skip, warn } from "./check.ts";
+
+/** What forwards here. */
+export interface DataServerSettings {
+  type: string;
+  /** The Docker Engine's Unix socket. */
+  dockerSocket: string;
+  image?: string;
+}
+
+/** An engine that is well answers within milliseconds. */
+const ENGINE_MS = 5_000;
+
+/** How each proxy program is asked for its version, and the oldest that its configuration is made for. */
+const PROGRAMS = [
+  { name: "haproxy", package: "haproxy", args: ["-v"], oldest: [2, 6] },
+  { name: "nginx", package: "libnginx-mod-stream", args: ["-V"], oldest: [1, 22] },
+  { name: "stunnel", package: "stunnel4", args: ["-version"], oldest: [5, 56] },
+] as const;
+
+/** `docker`, `image`, `haproxy`, `nginx`, `stunnel`. */
+export function dataServerChecks(settings: DataServerSettings): Check[] {
+  const needed = requirement(settings.type);
+  const contained = needed?.as === "container";
+  return [
+    { name: "docker", look: () => docker(settings, contained) },
+    {
+      name: "image",
+      look: () => image(settings, contained ? settings.image ?? needed.proxy.image : undefined),
+    },
+    ...PROGRAMS.map((program) => ({
+      name: program.name,
+      look: (signal: AbortSignal) =>
+        proxy(program, needed?.as === "process" && needed.proxy.name === program.name, signal),
+    })),
+  ];
+}
+
+async function docker({ type, dockerSocket }: DataServerSettings, needed: boolean) {
+  const engine = new DockerEngine({ socket: dockerSocket, patienceMs: ENGINE_MS });
+  try {
+    const api = await engine.version();
+    const { ServerVersion, MemoryLimit } = await engine.info();
+    const told = `version ${ServerVersion}, API ${api}, at ${dockerSocket}`;
+    if (!needed) return ok(`not needed by ${type}; ${told}`);
+    if (!MemoryLimit) {
+      return warn(
+        `${told}; this host does not enforce limits of memory, so a proxy may take all`,
+        "boot the kernel with cgroup_enable=memory",
+      );
+    }
+    return ok(told);
+  } catch (error) {
+    if (!(error instanceof DockerError)) throw error;
+    if (needed) return failed(error);
+    return skip(`not needed by ${type}; ${failed(error).found}`);
+  }
+}
+
+async function image({ type, dockerSocket }: DataServerSettings, name?: string): Promise<Finding> {
+  if (name === undefined) return skip(`not needed by ${type}`);
+  const engine = new DockerEngine({ socket: dockerSocket, patienceMs: ENGINE_MS });
+  try {
+    const found = await engine.inspectImage(name);
+    return found ? ok(`${name} (${found.Id.slice(0, 19)})`) : failed(noImage(name, 404));
+  } catch (error) {
+    if (!(error instanceof DockerError)) throw error;
+    return skip("no engine answers, so its images are not known");
+  }
+}
+
+async function proxy(
+  program: typeof PROGRAMS[number],
+  needed: boolean,
+  signal: AbortSignal,
+): Promise<Finding> {
+  const { name, args, oldest } = program;
+  const install = `sudo apt-get install ${program.package}`;
+  const said = await ask(name, args, signal);
+  if (said === undefined) {
+    return needed ? fail(`${name} is not installed`, install) : skip("not needed, not installed");
+  }
+  const text = said.out + said.err;
+  const version = /\b(\d+)\.(\d+)(\.\d+)?/.exec(text);
+  const told = `${needed ? "" : "not needed; "}version ${version?.[0] ?? "unknown"}`;
+  if (!needed) return ok(told);
+  if (!version) return warn(`${name} does not tell its version`, install);
+  const [major, minor] = [Number(version[1]), Number(version[2])];
+  if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
+    return warn(`${told}: made for ${oldest.join(".")} and newer`, install);
+  }
+  if (name === "nginx" && !await hasStream(text)) {
+    return fail(`${told}, without its stream module`, install);
+  }
+  return ok(told);
+}
+
+/** Whether what `nginx -V` says has the stream module in it, or as a file that is there. */
+async function hasStream(text: string): Promise<boolean> {
+  if (/--with-stream(\s|$)/.test(text)) return true;
+  const folder = /--modules-path=(\S+)/.exec(text)?.[1];
+  if (!/--with-stream=dynamic/.test(text) || folder === undefined) return false;
+  try {
+    return (await Deno.stat(`${folder}/ngx_stream_module.so`)).isFile;
+  } catch {
+    return false;
+  }
+}
