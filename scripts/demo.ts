@@ -25,6 +25,7 @@ const RELEASE_MS = 5_000;
 const flags = {
   seconds: seconds("how long to stream", { default: "5" }),
   file: text("stream this file and not made frames", { value: "PATH" }),
+  dashboard: bool("serve the dashboards of both gateways while it streams, and tell where"),
   json: bool("print the summary as one line of JSON"),
 };
 const hidden = { corrupt: bool("alter one byte on its way, which must make the demo fail") };
@@ -33,6 +34,7 @@ interface Options {
   /** Milliseconds. */
   seconds: number;
   file?: string;
+  dashboard: boolean;
   json: boolean;
   corrupt: boolean;
 }
@@ -154,7 +156,7 @@ async function run(options: Options, traces: Traces, stop: AbortController): Pro
 
   const [prod, cons] = await timed(
     "control servers up",
-    () => startGateways(gateways, traces, stop),
+    () => startGateways(gateways, traces, stop, options.dashboard),
   );
   await consumer.report("ready");
   const receivers = (await producer.report("listening"))
@@ -224,14 +226,18 @@ async function startGateways(
   gateways: Gateway[],
   traces: Traces,
   stop: AbortController,
+  dashboard: boolean,
 ): Promise<[ControlClient, ControlClient]> {
   const ranges = freePortRanges(2, PORTS);
+  const names = ["producer", "consumer"];
+  const pages = dashboard ? freePortRanges(2, 1).map((range) => range.replace(/-.*/, "")) : [];
   const starts = await Promise.allSettled(
-    ["producer", "consumer"].map((name, i) =>
+    names.map((name, i) =>
       Gateway.start({
         name,
         folder: traces.folder,
         ports: ranges[i] as string,
+        flags: pages[i] === undefined ? [] : [`--http=127.0.0.1:${pages[i]}`],
         signal: stop.signal,
         onDeath: (error) => stop.abort(error),
       })
@@ -244,6 +250,10 @@ async function startGateways(
   }
   const failed = starts.find((each) => each.status === "rejected");
   if (failed) throw failed.reason;
+  for (const [i, port] of pages.entries()) {
+    traces.listeners.push(new Endpoint("127.0.0.1", Number(port)));
+    console.error(`dashboard  http://127.0.0.1:${port}/ of the ${names[i]}'s gateway`);
+  }
   return gateways.map((gateway) => gateway.client) as [ControlClient, ControlClient];
 }
 
