@@ -1,9 +1,20 @@
 /**
  * SciStream: memory-to-memory streaming of scientific data between institutions.
  *
- * What the commands are made of, for programs that set up their own sessions: a
- * {@linkcode ControlClient} for each gateway and {@linkcode connect} over two of them, or a whole
- * control server with {@linkcode startS2cs}.
+ * What the commands are made of, for programs that set up their own sessions. A
+ * {@linkcode ControlClient} reaches a gateway; {@linkcode openSession} sets a session up at two of
+ * them, {@linkcode openSide} at one, and both release it when it is disposed of.
+ *
+ * ```ts ignore
+ * using prod = new ControlClient({ address: "192.168.10.11:5007", roots: prodCertificate });
+ * using cons = new ControlClient({ address: "192.168.30.10:5007", roots: consCertificate });
+ * await using session = await openSession({ prod, cons, receivers: ["192.168.10.10:5001"] });
+ * console.log(`connect to ${session.listeners.join()}`);
+ * for await (const { state } of session.cons.watch()) console.log(state);
+ * ```
+ *
+ * Everything that waits takes an `AbortSignal`, and what goes wrong is a {@linkcode ScistreamError}
+ * with a code. docs/library.md has whole programs; {@linkcode startS2cs} is a control server.
  *
  * ```ts
  * import { Endpoint, Uid } from "./mod.ts";
@@ -43,14 +54,28 @@ export {
 export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
 export { connect, type Connected, type ConnectOptions } from "./lib/s2uc/connect.ts";
 export {
+  type Address,
+  type BothOptions,
+  OpenSession,
+  openSession,
+  OpenSide,
+  openSide,
+  type SideOptions,
+} from "./lib/s2uc/open.ts";
+export { type WatchOptions, watchSession } from "./lib/s2uc/watch.ts";
+export {
+  isOver,
+  listSessions,
   releaseAll,
   releaseNamed,
   type ReleaseOptions,
   releaseSession,
   requestSession,
   sayHello,
+  sessionStatus,
   updateRate,
   updateSession,
+  whoami,
 } from "./lib/s2uc/requests.ts";
 export { Authenticator, type AuthOptions, type Principal } from "./lib/auth/authenticator.ts";
 export { type Claims, type Identity, Rules } from "./lib/auth/identity.ts";

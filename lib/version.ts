@@ -10,9 +10,12 @@ export const VERSION_DATE = "2026-11-21";
 /** The Deno that this is made for and tested with. */
 export const PINNED_DENO = "2.9.3";
 
+/** The commit that this was built of; empty when it runs from source. */
+export const COMMIT: string = commit.commit;
+
 /** `0.1.0 (commit, deno 2.9.3, x86_64-unknown-linux-gnu)`. `deno task build` writes the commit. */
 export function versionLine(): string {
-  const source = commit.commit || "from source";
+  const source = COMMIT || "from source";
   return `${VERSION} (${source}, deno ${Deno.version.deno}, ${Deno.build.target})`;
 }
 

@@ -40,6 +40,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/fault_points.ts",
       "lib/log.ts",
       "lib/private_folder.ts",
+      "lib/version.ts",
       "proto/",
     ],
     packages: ["node:", "prom-client"],

@@ -37,6 +37,7 @@ const NEEDED: Needed[] = [
   { package: "socat", file: "/usr/bin/socat" },
   { package: "docker.io", file: "/usr/sbin/dockerd" },
   { package: "podman", file: "/usr/bin/podman" },
+  { package: "prometheus", file: "/usr/bin/promtool" },
   { package: "jq", file: "/usr/bin/jq" },
   { package: "systemd", file: "/usr/bin/systemd-analyze" },
   { package: "chromium", file: "/usr/bin/chromium" },

@@ -70,7 +70,7 @@ Deno.test("calls that wait are bounded, of one caller and of all; metadata and s
   );
   await gateway.process.line(/(reserved → waiting[^]*){2}/, "err");
   assertEquals(await metric("pending_calls"), 2);
-  assertEquals(await metric('sessions{state="waiting"}'), 2);
+  assertEquals(await metric('sessions{state="waiting",role="PROD",type="Mock"}'), 2);
   assertMatch(
     await refusal(call(gateway, undefined, "list")),
     /^RATE_LIMIT 8 2 of your calls wait/,
@@ -120,7 +120,7 @@ Deno.test("who connects and says nothing is cut, and makes room for who calls", 
   // Of idle connections the one that is idle for longest goes.
   const clients = [1, 2, 3, 4, 5].map(() => client(gateway));
   for (const each of clients) assertEquals((await each.call("list", {})).sessions, []);
-  await eventually("the bound holds", async () => await metric("connections") <= 3);
+  await eventually("the bound holds", async () => await metric("control_connections") <= 3);
   for (const each of clients) each.close();
 });
 

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import tls from "node:tls";
 import type { ControlMethods } from "../../proto/messages.ts";
 import { controlDefinition, type Method } from "./codec.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { Endpoint } from "./endpoint.ts";
 import { ERROR_CODES, type ErrorCode, isErrorCode, ScistreamError, Status } from "./errors.ts";
 import { AUTHORIZATION, ERROR_CODE_KEY, INVALID_TOKEN } from "./token.ts";
 
@@ -16,8 +16,8 @@ grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
 /** How to reach a control server. */
 export interface ClientOptions {
-  /** The control server. */
-  address: Endpoint;
+  /** The control server, an address or `host:port`. */
+  address: Endpoint | string;
   /** PEM certificates that the server's must be or end at; without them the connection is plain. */
   roots?: Uint8Array;
   /**
@@ -44,26 +44,32 @@ const STAND_IN_NAME = "scistream.invalid";
 const BROKEN = /triggered by internal client error: \w+ E[A-Z]+$/;
 
 /** A connection to one control server. Close it when done. */
-export class ControlClient {
+export class ControlClient implements Disposable {
   readonly #client: grpc.Client;
   readonly #token: ClientOptions["token"];
   /** The control server. */
   readonly address: Endpoint;
 
-  /** Connects at the first call. */
+  /**
+   * Connects at the first call.
+   * @throws {ScistreamError} BAD_FORMAT when the address is none
+   */
   constructor(options: ClientOptions) {
-    this.address = options.address;
+    const { address } = options;
+    this.address = typeof address === "string"
+      ? Endpoint.parse(address, "control server")
+      : address;
     this.#token = options.token;
-    const host = options.address.host;
+    const { host } = this.address;
     const credentials = options.roots
       ? grpc.credentials.createSsl(Buffer.from(options.roots), null, null, {
         checkServerIdentity: (_name: string, cert: tls.PeerCertificate) =>
           tls.checkServerIdentity(host, cert),
       })
       : grpc.credentials.createInsecure();
-    this.#client = new grpc.Client(options.address.toString(), credentials, {
+    this.#client = new grpc.Client(String(this.address), credentials, {
       "grpc.ssl_target_name_override": STAND_IN_NAME,
-      "grpc.default_authority": options.address.toString(),
+      "grpc.default_authority": String(this.address),
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_http_proxy": 0,
     });
@@ -113,6 +119,11 @@ export class ControlClient {
   /** Ends the connection; calls under way fail. */
   close(): void {
     this.#client.close();
+  }
+
+  /** As {@linkcode close} does. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #explain(method: Method, error: grpc.ServiceError): ScistreamError {

@@ -21,6 +21,11 @@ export function checkCertificate(pem: Uint8Array, name: string): string | undefi
   return undefined;
 }
 
+/** When a PEM certificate expires; of several the first. Milliseconds since 1970 UTC. */
+export function expiryOf(pem: Uint8Array): number {
+  return Date.parse(parse(pem, "the certificate").validTo);
+}
+
 /**
  * Checks that the private key is one, and the certificate's.
  * @throws {ScistreamError} BAD_FORMAT

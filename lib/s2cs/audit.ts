@@ -41,6 +41,8 @@ export interface AuditEntry {
 export interface AuditOptions {
   /** Told, once until it works again, when nothing can be written. */
   warn: (sentence: string) => void;
+  /** Told of each line that could not be written. */
+  onError?: () => void;
   fileBytes?: number;
   olderFiles?: number;
 }
@@ -48,7 +50,7 @@ export interface AuditOptions {
 /** A file, and older ones `FILE.1` (the latest) to `FILE.9` beside it. */
 export class AuditLog implements Disposable {
   readonly #path: string;
-  readonly #options: Required<AuditOptions>;
+  readonly #options: Required<Omit<AuditOptions, "onError">> & AuditOptions;
   #file?: Deno.FsFile;
   #size = 0;
   #broken = false;
@@ -75,6 +77,7 @@ export class AuditLog implements Disposable {
     } catch (error) {
       this.#cut();
       this[Symbol.dispose]();
+      this.#options.onError?.();
       if (!this.#broken) this.#options.warn(`cannot write ${this.#path}: ${messageOf(error)}`);
       this.#broken = true;
     }

@@ -5,10 +5,16 @@ function setUp(more: { fileBytes?: number; olderFiles?: number } = {}) {
   const folder = Deno.makeTempDirSync({ prefix: "scistream-audit-" });
   const path = `${folder}/audit.jsonl`;
   const warnings: string[] = [];
-  const log = new AuditLog(path, { ...more, warn: (sentence) => warnings.push(sentence) });
+  const failed: true[] = [];
+  const log = new AuditLog(path, {
+    ...more,
+    warn: (sentence) => warnings.push(sentence),
+    onError: () => failed.push(true),
+  });
   return {
     path,
     warnings,
+    failed,
     log,
     lines: (name = path) =>
       Deno.readTextFileSync(name).trimEnd().split("\n").map((line) => JSON.parse(line).session),
@@ -60,7 +66,7 @@ Deno.test("what cannot be written is warned of once, and goes on when it can be 
   // Every line goes to a new file, and the old one has nowhere to go.
   Deno.mkdirSync(`${at.path}.1/in-the-way`, { recursive: true });
   for (const name of ["a", "b", "c"]) at.log.write(entry(name));
-  assertEquals(at.warnings.length, 1);
+  assertEquals([at.warnings.length, at.failed.length], [1, 3]);
   Deno.removeSync(`${at.path}.1`, { recursive: true });
   at.log.write(entry("d"));
   assertEquals([at.lines(), at.lines(`${at.path}.1`)], [["d"], ["before"]]);

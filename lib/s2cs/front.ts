@@ -9,6 +9,7 @@ import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
 import type { AuditEntry, AuditLog } from "./audit.ts";
 import { type CallGuard, LimitError } from "./call_limits.ts";
+import type { Counters } from "./counters.ts";
 import type { Service } from "./service.ts";
 
 /** What stands in front of the methods. */
@@ -19,8 +20,21 @@ export interface Front {
   guard: CallGuard;
   /** Takes what was asked and answered. */
   audit?: AuditLog;
+  /** Told what became of each caller, whether that was known without asking, and after how long. */
+  onAuthenticated?: (outcome: AuthOutcome, cached: boolean, ms: number) => void;
   /** Told of each answer. */
   onAnswer: (method: string, outcome: string) => void;
+}
+
+/** Counts what a front tells. */
+export function countedBy(counters: Counters): Pick<Front, "onAnswer" | "onAuthenticated"> {
+  return {
+    onAnswer: (method, outcome) => counters.calls.add(method, outcome),
+    onAuthenticated(outcome, cached, ms) {
+      counters.authentications.add(outcome, String(cached));
+      if (!cached && outcome !== "limited") counters.checks.observe("", ms / 1000);
+    },
+  };
 }
 
 /** The service behind it. What the front is may change while calls come. */
@@ -56,23 +70,37 @@ export function guarded(service: Service, front: Front): ControlHandlers {
   return Object.fromEntries(handlers);
 }
 
+/** What may become of a caller. */
+export type AuthOutcome = "good" | "bad" | "forbidden" | "unreachable" | "limited";
+
 async function authenticate(
-  { auth, guard }: Front,
+  { auth, guard, onAuthenticated }: Front,
   { token }: Caller,
   address: string,
 ): Promise<Principal | undefined> {
   if (!auth) return undefined;
-  const done = auth.knows(token) ? undefined : guard.checking(address);
-  let isBad = false;
+  const start = performance.now();
+  const cached = auth.knows(token);
+  let done: ((isBad: boolean) => void) | undefined;
+  let outcome: AuthOutcome = "good";
   try {
+    done = cached ? undefined : guard.checking(address);
     return await auth.authenticate(token);
   } catch (error) {
-    isBad = error instanceof ScistreamError && error.status === Status.UNAUTHENTICATED;
-    guard.refused(address);
+    outcome = outcomeOf(error);
+    if (outcome !== "limited") guard.refused(address);
     throw error;
   } finally {
-    done?.(isBad);
+    done?.(outcome === "bad");
+    onAuthenticated?.(outcome, cached, performance.now() - start);
   }
+}
+
+function outcomeOf(error: unknown): AuthOutcome {
+  if (error instanceof LimitError) return "limited";
+  const status = error instanceof ScistreamError ? error.status : undefined;
+  if (status === Status.UNAUTHENTICATED) return "bad";
+  return status === Status.PERMISSION_DENIED ? "forbidden" : "unreachable";
 }
 
 /** Methods that change something; of others only refusals are told. */

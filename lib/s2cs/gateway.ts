@@ -86,6 +86,7 @@ export class Gateway {
       await live.opening;
       if (live.ending) await live.hello.promise;
       lives.step(live, "listen");
+      live.setUp?.done("listen");
       lives.expect(live, "hello");
       this.#early.arrived(session.uid, live);
       await live.hello.promise;
@@ -140,6 +141,7 @@ export class Gateway {
     }
     reach("hello.recorded");
     if (first) {
+      live.setUp?.done("hello");
       this.#lives.expect(live, "update");
       live.hello.resolve();
     }
@@ -171,7 +173,7 @@ export class Gateway {
       throw new ScistreamError("BAD_FORMAT", "remote_listeners is empty; name at least one target");
     }
     const perChannel = session.listeners.map((_, i) => targets[i % targets.length] as Endpoint);
-    const before = session.targets;
+    const { targets: before, state } = session;
     // Written before it is done: whoever takes over in the middle does it again.
     session.targets = perChannel;
     try {
@@ -186,6 +188,7 @@ export class Gateway {
       throw error;
     }
     this.#lives.step(live, "update");
+    if (state === "ready") live.setUp?.done("update");
     reach("update.done");
     live.expiry?.();
     return { listeners: session.listeners, prodListeners: perChannel };
@@ -226,9 +229,11 @@ export class Gateway {
     return this.#early.size;
   }
 
-  /** How many sessions are in a state. */
-  count(state: State): number {
-    return this.#sessions.all().filter(({ session }) => session.state === state).length;
+  /** How many sessions are in a state, of one role or of both. */
+  count(state: State, role?: Role): number {
+    return this.#sessions.all().filter(({ session }) =>
+      session.state === state && (role === undefined || session.role === role)
+    ).length;
   }
 
   /** How many sessions there are. */

@@ -37,6 +37,7 @@ class Scripted implements DataServer {
 
   leave = () => Promise.resolve();
   status = () => Promise.resolve([] as ChannelStatus[]);
+  traffic = () => Promise.resolve(undefined);
   /** Of the last session that was opened. */
   openedLimit = 0;
   allow: readonly Networks[] = [];

@@ -42,13 +42,14 @@ export async function removeHome({ folder }: Home, log: Log): Promise<void> {
 export function openAudit(
   { auditLog, stateDir, log }: S2csOptions,
   address: Endpoint,
+  onError: () => void,
 ): AuditLog | undefined {
   if (auditLog === "none") return undefined;
   const path = auditLog || `${stateDir}/audit-${fileName(address)}.jsonl`;
   try {
     const wrong = distrustFile(path, whoAmI(stateDir));
     if (wrong) throw new Error(wrong);
-    return new AuditLog(path, { warn: (sentence) => log("error", sentence) });
+    return new AuditLog(path, { warn: (sentence) => log("error", sentence), onError });
   } catch (error) {
     throw diskFault(path, error) ?? new ScistreamError(
       "BAD_FORMAT",

@@ -16,6 +16,7 @@ import type { PortPool } from "./ports.ts";
 import { toText } from "./record.ts";
 import type { Session } from "./session.ts";
 import type { Bounds, Held, Sessions } from "./sessions.ts";
+import { type OnSetup, SetUp } from "./set_up.ts";
 import { type Event, next, type State } from "./state.ts";
 import type { SessionStore } from "./store.ts";
 
@@ -43,6 +44,10 @@ export interface LifeOptions extends Bounds {
   log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
   /** Told of each session that an earlier control server left: it is taken up again, or over. */
   onRecovered?: (outcome: "resumed" | "over") => void;
+  /** Told how long each step of a set-up took. */
+  onSetup?: OnSetup;
+  /** Told of each session that has ended, with the state that it ended in. */
+  onEnded?: (outcome: State) => void;
   /** Told what happened to a session by itself, and not by a call. */
   onEvent?: (event: Event, session: Session) => void;
 }
@@ -51,6 +56,8 @@ export interface LifeOptions extends Bounds {
 export interface Live extends Held {
   /** Settled by hello, or by whatever ends the session before it. */
   hello: PromiseWithResolvers<void>;
+  /** Times its set-up; not of one taken up again. */
+  setUp?: SetUp;
   /** Calls off its expiry. */
   expiry?: () => void;
   ports: number[];
@@ -71,6 +78,7 @@ export class Lives {
   /** A session that is asked for and has nothing yet. */
   begin(request: SessionRequest, who?: Principal): Live {
     const { uid, role, numConn, rate, allow } = request;
+    const setUp = new SetUp(this.#options.onSetup ?? (() => {}));
     this.#sessions.assertRoom(request, who);
     const warnings = this.#options.warnings(uid);
     const session: Session = {
@@ -91,6 +99,7 @@ export class Lives {
       session,
       channels: numConn,
       hello: Promise.withResolvers(),
+      setUp,
       ports: [],
     };
     // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
@@ -98,6 +107,7 @@ export class Lives {
     // First, so that one that cannot be kept holds nothing.
     this.#options.store.put(session);
     this.#sessions.add(live);
+    setUp.done("reserve");
     this.#log("info", uid, `${role}, ${numConn} channels${who ? ` for ${who.name}` : ""}`);
     for (const warning of warnings) this.#log("warn", uid, warning);
     return live;
@@ -248,6 +258,8 @@ export class Lives {
       ports.give(live.ports);
       store.delete(uid);
       this.#sessions.delete(uid);
+      const { state } = live.session;
+      this.#options.onEnded?.(state === "draining" ? "released" : state);
       reach("release.done");
     }
   }

@@ -10,6 +10,11 @@ export class PortPool {
     this.#range = range;
   }
 
+  /** Ports of the range that sessions hold. */
+  get used(): number {
+    return this.#range.size - this.free;
+  }
+
   /** Ports that no session holds. */
   get free(): number {
     const { first, last } = this.#range;

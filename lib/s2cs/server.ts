@@ -7,6 +7,7 @@ import { reach } from "../fault_points.ts";
 import type { Log } from "../log.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import { expiryOf } from "../protocol/pem.ts";
 import { METHODS } from "../protocol/codec.ts";
 import {
   type Caller,
@@ -23,7 +24,7 @@ import { boundBySystem } from "./settings.ts";
 import { CallGuard } from "./call_limits.ts";
 import { earlierDataServer, takeOver } from "./earlier_type.ts";
 import { Counters } from "./counters.ts";
-import { type Front, guarded } from "./front.ts";
+import { countedBy, type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import type { Http } from "./http.ts";
 import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
@@ -34,7 +35,6 @@ import { Refusals } from "./refusals.ts";
 import { service } from "./service.ts";
 import { type CallerLimits, type Changeable, LIMITS, type S2csOptions } from "./settings.ts";
 import { SqliteStore } from "./sqlite_store.ts";
-import type { State } from "./state.ts";
 
 /** A running control server. */
 export interface S2cs {
@@ -72,6 +72,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onDown: (session, reason) => gateway.down(session, reason),
     onUp: (session) => gateway.up(session),
     onNote: (session, note) => gateway.note(session, note),
+    onRestart: () => counters.restarts.add(""),
   });
   assertAble(dataServer, options);
   const counters = new Counters();
@@ -97,25 +98,40 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   let gateway: Gateway;
   let front: Front;
   let http: Http | undefined;
+  let tls = options.tls;
   try {
     makeHome(options.stateDir, home);
-    const audit = openAudit(options, server.address);
+    const failed = (what: string) => () => counters.writeErrors.add(what);
+    const audit = openAudit(options, server.address, failed("audit"));
     if (audit) started.use(audit);
     const store = started.use(
-      SqliteStore.open(`${home.folder}/sessions.db`, (sentence) => log("error", sentence)),
+      SqliteStore.open(
+        `${home.folder}/sessions.db`,
+        (sentence) => log("error", sentence),
+        failed("store"),
+      ),
     );
     const earlier = earlierDataServer(home, options);
     if (!store.isComplete) rebuild(store, await (earlier ?? dataServer).found(home), log);
-    gateway = new Gateway(
-      gatewayOptions(options, limits, { dataServer, store, audit, counters, refusals }),
-    );
-    const measured = {
+    const settings = gatewayOptions(options, limits, {
+      dataServer,
+      store,
+      audit,
+      counters,
+      refusals,
+    });
+    gateway = new Gateway(settings);
+    const measured: Measured = {
       counters,
       limits,
-      sessions: (state: State) => gateway.count(state),
+      type,
+      sessions: (state, role) => gateway.count(state, role),
       connections: () => server.connections,
       pendingCalls: () => guard.pending,
       earlyHellos: () => gateway.earlyHellos,
+      ports: settings.ports,
+      traffic: () => dataServer.traffic(),
+      certificateEndsMs: () => tls && expiryOf(tls.cert),
     };
     if (options.http) http = await openHttp(options.http, measured);
     const resumed = gateway.restore();
@@ -123,8 +139,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     await takeOver(home, options, earlier);
     await dataServer.start(home, resumed);
     reach("recovery.done");
-    const onAnswer = (method: string, outcome: string) => counters.calls.add(method, outcome);
-    front = { auth: options.auth, audit, guard, onAnswer };
+    front = { auth: options.auth, audit, guard, ...countedBy(counters) };
     handlers.resolve(guarded(service(gateway, type), front));
   } catch (error) {
     handlers.reject(error);
@@ -142,7 +157,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       drainTimeoutMs = changed.drainTimeoutMs;
       Object.assign(limits, bound(changed.callerLimits));
       gateway.configure({ ...changed, ...earlyBounds(changed, limits) });
-      if (changed.tls) server.renew(changed.tls);
+      if (changed.tls) server.renew(tls = changed.tls);
       if (front.auth !== changed.auth) front.auth?.[Symbol.dispose]();
       front.auth = changed.auth;
     },
@@ -230,6 +245,8 @@ function gatewayOptions(
     hosts: hosts(options),
     onTooManyHellos: (uid) => refusals.note("early-hellos", `a hello for ${uid}`),
     onRecovered: (outcome) => counters.recovered.add(outcome),
+    onSetup: (step, ms) => counters.setup.observe(step, ms / 1000),
+    onEnded: (outcome) => counters.ended.add(outcome),
     warnings: ({ weakness }) =>
       dataServer.abilities.protects && weakness
         ? [`weak secret: ${weakness}; whoever guesses it can join the stream; use a random uid`]
@@ -248,7 +265,6 @@ function gatewayOptions(
   };
 }
 
-/** @throws {ScistreamError} BAD_FORMAT, NO_RESOURCE when it cannot be written */
 /** Handlers that wait for those that will do it. */
 function later(service: Promise<ControlHandlers>): ControlHandlers {
   const handlers = METHODS.map((method) => [

@@ -25,6 +25,13 @@ const MIGRATIONS = [
 /** Marks a file that knows of every session that runs ("S2CS"). */
 const COMPLETE = 0x53324353;
 
+/** How a file was opened. */
+interface Opened {
+  path: string;
+  warn: (sentence: string) => void;
+  onError: () => void;
+}
+
 /** What could not be written is tried again so often. */
 const AGAIN_MS = 1_000;
 
@@ -36,6 +43,7 @@ export class SqliteStore implements SessionStore, Disposable {
   readonly #sessions = new Map<string, Session>();
   readonly #path: string;
   readonly #warn: (sentence: string) => void;
+  readonly #onError: () => void;
   /** Writes that failed and will be tried again, by the session's hash. */
   readonly #owed = new Map<string, () => void>();
   #again?: ReturnType<typeof setInterval>;
@@ -43,12 +51,12 @@ export class SqliteStore implements SessionStore, Disposable {
   private constructor(
     database: DatabaseSync,
     sessions: Session[],
-    path: string,
-    warn: (sentence: string) => void,
+    { path, warn, onError }: Opened,
   ) {
     this.#database = database;
     this.#path = path;
     this.#warn = warn;
+    this.#onError = onError;
     for (const session of sessions) this.#sessions.set(session.uid.hash, session);
     this.#put = database.prepare(
       `INSERT INTO session (hash, uid, role, state, created_ms, record) VALUES (?, ?, ?, ?, ?, ?)
@@ -59,24 +67,29 @@ export class SqliteStore implements SessionStore, Disposable {
 
   /**
    * Opens the file, or makes it. One that is damaged is moved aside, and `warn` told; so it is, once,
-   * when the file cannot be written any more.
+   * when the file cannot be written any more; `onError` is told of each write that fails.
    * @throws {ScistreamError} VERSION_ERR for a file of a later version, NO_RESOURCE, CONN_ERROR when it
    * cannot be used
    */
-  static open(path: string, warn: (sentence: string) => void): SqliteStore {
+  static open(
+    path: string,
+    warn: (sentence: string) => void,
+    onError: () => void = () => {},
+  ): SqliteStore {
     try {
-      return SqliteStore.#open(path, warn);
+      return SqliteStore.#open({ path, warn, onError });
     } catch (error) {
       if (!isDamage(error)) throw unwritable(path, error);
       const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[^0-9]/g, "")}`;
       Deno.renameSync(path, aside);
       for (const end of ["-wal", "-shm"]) remove(`${path}${end}`);
       warn(`the sessions' file is damaged (${messageOf(error)}); it is now ${aside}`);
-      return SqliteStore.#open(path, warn);
+      return SqliteStore.#open({ path, warn, onError });
     }
   }
 
-  static #open(path: string, warn: (sentence: string) => void): SqliteStore {
+  static #open(opened: Opened): SqliteStore {
+    const { path } = opened;
     // The uids are in it. SQLite gives the files beside it the same mode.
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const database = new DatabaseSync(path);
@@ -89,7 +102,7 @@ export class SqliteStore implements SessionStore, Disposable {
       const sessions = readAll(database);
       // Whoever can keep nothing must not begin: a file that is there can be read without any room.
       database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
-      return new SqliteStore(database, sessions, path, warn);
+      return new SqliteStore(database, sessions, opened);
     } catch (error) {
       database.close();
       throw error;
@@ -125,6 +138,7 @@ export class SqliteStore implements SessionStore, Disposable {
       this.#owed.get(hash)?.();
       this.#write(session);
     } catch (error) {
+      this.#onError();
       throw unwritable(this.#path, error);
     }
     this.#owed.delete(hash);
@@ -157,6 +171,7 @@ export class SqliteStore implements SessionStore, Disposable {
       clearInterval(this.#again);
       this.#again = undefined;
     } catch (error) {
+      this.#onError();
       if (this.#again !== undefined) return;
       this.#warn(
         `${

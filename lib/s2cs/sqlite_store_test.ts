@@ -135,6 +135,21 @@ function sql(path: string, statement: string): void {
   database.close();
 }
 
+Deno.test("each write that fails is told of, whether it is refused or owed", () => {
+  using at = setUp();
+  let failed = 0;
+  using store = SqliteStore.open(at.path, () => {}, () => failed++);
+  const one = session();
+  store.put(one);
+  sql(at.path, "ALTER TABLE session RENAME TO elsewhere");
+  assertThrows(() => store.put(session()), ScistreamError);
+  store.note(one);
+  assertEquals(failed, 2);
+  sql(at.path, "ALTER TABLE elsewhere RENAME TO session");
+  store.delete(one.uid);
+  assertEquals(failed, 2);
+});
+
 Deno.test("a file that cannot be opened is an error with its name", () => {
   using at = setUp();
   Deno.mkdirSync(at.path);

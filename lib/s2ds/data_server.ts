@@ -7,6 +7,7 @@ import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
+import type { Traffic } from "./totals.ts";
 
 /** One channel's numbers since its session was opened, or since its data server last died. */
 export interface ChannelStatus {
@@ -132,6 +133,11 @@ export interface DataServer {
   close(session: string, drainMs: number): Promise<void>;
   /** One entry per channel, in order; empty for a session that is not there. */
   status(session: string): Promise<ChannelStatus[]>;
+  /**
+   * What all sessions have carried, those that have ended too; the counts never fall while this control
+   * server runs. As last known where a process does not answer. Undefined for a type that does not count.
+   */
+  traffic(): Promise<Traffic | undefined>;
   /** Ends it, with whatever it still forwards. */
   stop(): Promise<void>;
   /** Lets go of it: what it holds goes on by itself, until it is resumed. */
@@ -157,4 +163,6 @@ export interface DataServerEvents {
   /** Something about this session that its gateway's log should tell. */
   onNote: (session: string, note: string) => void;
   onLog: (level: "info" | "warn" | "error", message: string) => void;
+  /** A process of it ended that should not have; another is started. */
+  onRestart?: () => void;
 }

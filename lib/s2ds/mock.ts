@@ -7,6 +7,7 @@ import {
   type Resumed,
 } from "./data_server.ts";
 import { probePorts } from "./probe.ts";
+import { type Traffic, trafficOf } from "./totals.ts";
 
 /** Forwards nothing, for integrating against the API (contract section 5). */
 export class Mock implements DataServer {
@@ -53,6 +54,10 @@ export class Mock implements DataServer {
   status(session: string): Promise<ChannelStatus[]> {
     const channels = this.#sessions.get(session) ?? 0;
     return Promise.resolve(Array.from({ length: channels }, idleChannel));
+  }
+
+  traffic(): Promise<Traffic> {
+    return Promise.resolve(trafficOf([]));
   }
 
   leave(): Promise<void> {

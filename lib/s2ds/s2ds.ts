@@ -22,6 +22,7 @@ import { channelSecret } from "./forwarder/secret.ts";
 import { sumOf } from "./forwarder/status.ts";
 import type { Open } from "./forwarder/wire.ts";
 import { probePorts } from "./probe.ts";
+import { Tally, type Traffic } from "./totals.ts";
 
 /** sockaddr_un, unix(7), less its end. */
 const LONGEST_SOCKET_PATH = 107;
@@ -51,6 +52,7 @@ export class S2ds implements DataServer {
   #children: Child[] = [];
   /** The children that hold a session. */
   readonly #homes = new Map<string, Child[]>();
+  readonly #tally = new Tally();
 
   constructor(settings: S2dsSettings, events: DataServerEvents) {
     this.#settings = settings;
@@ -170,6 +172,19 @@ export class S2ds implements DataServer {
       { length: channels },
       (_, i) => sumOf(parts.flatMap((part) => part[i] ? [part[i]] : [])),
     );
+  }
+
+  async traffic(): Promise<Traffic> {
+    const processes = await Promise.all(this.#children.map(async (child) => {
+      const each = await child.traffic();
+      // At once: a child's answers are in the order of its counts.
+      if (each) this.#tally.read(each.process, each.traffic);
+      return each?.process;
+    }));
+    // A child that died was another process, whose connections are gone with it.
+    const alive = new Set(processes);
+    if (!alive.has(undefined)) this.#tally.keep(alive);
+    return this.#tally.traffic;
   }
 
   async stop(): Promise<void> {

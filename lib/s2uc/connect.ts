@@ -6,7 +6,7 @@ import type { ControlClient } from "../protocol/client.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Rate, Role } from "../protocol/values.ts";
+import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
 import { releaseSession, requestSession, sayHello, UNDO_MS, updateSession } from "./requests.ts";
 
 /** What to connect. */
@@ -45,6 +45,8 @@ export interface Connected {
 
 /** How long the other side's request may take to settle once one side has failed. */
 const SETTLE_MS = 2_000;
+/** How long its request's answer may take once a hello was refused. */
+const ANSWER_MS = 200;
 
 /**
  * Sets up the producer's and the consumer's side. When any step fails, what the others did is
@@ -90,7 +92,11 @@ async function openBoth(
   let settling: ReturnType<typeof setTimeout> | undefined;
   const open = async (client: ControlClient, role: Role, appListeners: readonly Endpoint[]) => {
     try {
-      return await openSide(options, client, role, appListeners, signal, () => opened.add(client));
+      const { uid, numConn, rate, prodAllow, consAllow } = options;
+      const allow = role === "PROD" ? prodAllow : consAllow;
+      const request = { uid, role, numConn, rate, allow };
+      const onOpened = () => opened.add(client);
+      return await reserve(client, request, appListeners, { signal, onOpened });
     } catch (error) {
       first ??= { error };
       // A moment is left to the other side: its answer tells whether there is something to undo.
@@ -104,31 +110,35 @@ async function openBoth(
   return sides;
 }
 
-/** One side's req and hello, at once: the server holds whichever is early. */
-async function openSide(
-  { uid, numConn, rate, prodAllow, consAllow }: ConnectOptions,
+/**
+ * One side's req and hello, at once: the server holds whichever is early. Answers its listeners.
+ * @throws {ScistreamError} what failed first; `onOpened` tells whether the req was answered before
+ */
+export async function reserve(
   client: ControlClient,
-  role: Role,
+  request: SessionRequest,
   appListeners: readonly Endpoint[],
-  outer: AbortSignal,
-  onOpened: () => void,
+  options: { signal?: AbortSignal; onOpened: () => void },
 ): Promise<Endpoint[]> {
-  const allow = role === "PROD" ? prodAllow : consAllow;
+  const { uid, role } = request;
   // When one of the two fails, the other would wait for nothing.
   const failed = new AbortController();
-  const signal = AbortSignal.any([outer, failed.signal]);
+  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+  const pending = requestSession(client, request, signal).then((response) => {
+    options.onOpened();
+    return response;
+  });
   try {
-    const [response] = await Promise.all([
-      requestSession(client, { uid, role, numConn, rate, allow }, signal).then((response) => {
-        onOpened();
-        return response;
-      }),
-      sayHello(client, uid, role, appListeners, { signal }),
-    ]);
+    const hello = sayHello(client, uid, role, appListeners, { signal });
+    const [response] = await Promise.all([pending, hello]);
     return response.listeners.map((text) => reachable(Endpoint.parse(text, "listener"), client));
   } catch (error) {
+    // A request that is refused has its hello refused as well, perhaps sooner; and it tells why.
+    const late = setTimeout(() => failed.abort(error), ANSWER_MS);
+    const why = await pending.then(() => error, (reason) => reason);
+    clearTimeout(late);
     failed.abort(error);
-    throw error;
+    throw why;
   }
 }
 

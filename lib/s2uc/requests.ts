@@ -2,8 +2,8 @@
  * The steps of setting a session up, as the user client and the application controller take them.
  * @module
  */
-import type { AppResponse, Response } from "../../proto/messages.ts";
-import type { ControlClient } from "../protocol/client.ts";
+import type { AppResponse, Response, SessionStatus, WhoamiResponse } from "../../proto/messages.ts";
+import type { CallOptions, ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
@@ -93,8 +93,41 @@ export async function releaseAll(
   client: ControlClient,
   options: ReleaseOptions = {},
 ): Promise<void> {
-  const { sessions } = await client.call("list", {}, options);
+  const sessions = await listSessions(client, options);
   await releaseNamed(client, sessions.map(({ session }) => session), options);
+}
+
+/** A session as its gateway sees it now. */
+export function sessionStatus(
+  client: ControlClient,
+  uid: Uid,
+  options: CallOptions = {},
+): Promise<SessionStatus> {
+  return client.call("status", { uid: uid.reveal() }, options);
+}
+
+/** The caller's sessions, oldest first; everybody's for an administrator, and where callers are not known. */
+export async function listSessions(
+  client: ControlClient,
+  options: CallOptions = {},
+): Promise<SessionStatus[]> {
+  return (await client.call("list", {}, options)).sessions;
+}
+
+/** Whom the control server takes the caller for. */
+export function whoami(client: ControlClient, options: CallOptions = {}): Promise<WhoamiResponse> {
+  return client.call("whoami", {}, options);
+}
+
+/**
+ * Whether this is what a control server answers about a session that it does not have any more. Where
+ * callers are known, it says the same of a session that is somebody else's.
+ */
+export function isOver(error: unknown): boolean {
+  if (!(error instanceof ScistreamError)) return false;
+  const { code, status } = error;
+  return code === "INVALID_UID" && status === Status.NOT_FOUND ||
+    code === "AUTH_ERROR" && status === Status.PERMISSION_DENIED;
 }
 
 /** Waits for all, then throws what failed first. */

@@ -1,12 +1,15 @@
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import { selfCommand } from "../../self.ts";
 import type { DataServerEvents } from "../data_server.ts";
+import type { Traffic } from "../totals.ts";
 import { pause, within } from "../wait.ts";
 import { Link, LinkLost } from "./link.ts";
 import type { Ask, Open, Reply } from "./wire.ts";
 
 /** A child may take this long to start. */
 const PATIENCE_MS = 10_000;
+/** Whoever asks what was carried takes what is known after this time. */
+const SOON_MS = 2_000;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
 
@@ -173,6 +176,17 @@ export class Child {
     return this.#ask({ op: "status", session });
   }
 
+  /** What it has carried since its process began, with that; undefined if it does not answer soon. */
+  async traffic(): Promise<{ process: string; traffic: Traffic } | undefined> {
+    try {
+      const link = await this.#ready(SOON_MS);
+      const reply = await link.ask({ op: "traffic" }, SOON_MS);
+      return "traffic" in reply ? { process: String(link.pid), traffic: reply.traffic } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     try {
@@ -288,6 +302,7 @@ export class Child {
   }
 
   async #restart(why: string): Promise<void> {
+    this.#events.onRestart?.();
     this.#events.onLog(
       "error",
       `the data server is gone (${why}); starting another for ${this.load} sessions`,

@@ -157,6 +157,8 @@ export async function answer(
       case "sessions":
         // One that drains ends by itself, also where a later control server knows nothing of it.
         return { sessions: engine.held };
+      case "traffic":
+        return { traffic: engine.traffic };
     }
   } catch (error) {
     if (error instanceof PortsInUse) return { portsInUse: [...error.ports] };

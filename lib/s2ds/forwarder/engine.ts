@@ -7,6 +7,7 @@ import type { DescriptorBudget } from "./descriptors.ts";
 import { Limit } from "./limit.ts";
 import { Budget, MEMORY } from "./budget.ts";
 import { TICK_MS } from "./meter.ts";
+import { add, noTotals, type Traffic, trafficOf } from "../totals.ts";
 import { sumOf } from "./status.ts";
 import { GatewayTls } from "./tls.ts";
 import { UdpChannel } from "./udp.ts";
@@ -46,6 +47,8 @@ export class Engine {
   readonly #budget: DescriptorBudget;
   readonly #note: (session: string, why: string) => void;
   readonly #memory = new Budget(MEMORY);
+  /** What sessions carried that have ended. */
+  readonly #ended = noTotals();
   #ticking?: ReturnType<typeof setInterval>;
 
   /**
@@ -120,7 +123,7 @@ export class Engine {
     if (failures.length === 0) return this.#tick();
     for (const channel of record.channels) channel.stopListening();
     for (const channel of record.datagrams) channel.close();
-    this.#sessions.delete(session);
+    this.#forget(session, record);
     const other = failures.find((failure) => !(failure instanceof PortsInUse));
     if (other) throw other;
     throw new PortsInUse((failures as PortsInUse[]).flatMap((failure) => failure.ports));
@@ -166,7 +169,7 @@ export class Engine {
       clearTimeout(timer);
       record.limits.toTarget.close();
       record.limits.fromTarget.close();
-      this.#sessions.delete(session);
+      this.#forget(session, record);
       this.#tick();
     });
     record.closing = {
@@ -182,12 +185,20 @@ export class Engine {
   }
 
   status(session: string): Promise<ChannelStatus[]> {
-    const { channels = [], datagrams = [] } = this.#sessions.get(session) ?? {};
-    return Promise.resolve(
-      channels.map((channel, i) =>
-        sumOf([channel.status, ...datagrams[i] ? [datagrams[i].status] : []])
-      ),
-    );
+    const record = this.#sessions.get(session);
+    return Promise.resolve(record ? statusOf(record) : []);
+  }
+
+  /** What all sessions have carried since this process began. */
+  get traffic(): Traffic {
+    const traffic = trafficOf([...this.#sessions.values()].flatMap(statusOf));
+    add(traffic.totals, this.#ended);
+    return traffic;
+  }
+
+  #forget(session: string, record: Session): void {
+    add(this.#ended, trafficOf(statusOf(record)).totals);
+    this.#sessions.delete(session);
   }
 
   #open(session: string): Session {
@@ -209,4 +220,10 @@ export class Engine {
       }
     }, TICK_MS);
   }
+}
+
+function statusOf({ channels, datagrams }: Session): ChannelStatus[] {
+  return channels.map((channel, i) =>
+    sumOf([channel.status, ...datagrams[i] ? [datagrams[i].status] : []])
+  );
 }

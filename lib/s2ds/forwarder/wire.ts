@@ -7,10 +7,11 @@ import { Endpoint } from "../../protocol/endpoint.ts";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import { parseRole, type Role } from "../../protocol/values.ts";
 import type { ChannelStatus } from "../data_server.ts";
+import type { Traffic } from "../totals.ts";
 import { SECRET_LENGTH } from "./secret.ts";
 
 /** Bumped when an old s2ds cannot serve a new s2cs, which then replaces it. */
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 
 /** Longest line, in bytes: 10,000 channels with room to spare. */
 const LONGEST_LINE = 4 << 20;
@@ -29,6 +30,7 @@ export type Ask =
   | { op: "close"; session: string; drainMs: number }
   | { op: "status"; session: string }
   | { op: "sessions" }
+  | { op: "traffic" }
   | { op: "record"; session: string }
   | { op: "test" }
   | { op: "shutdown" };
@@ -71,6 +73,7 @@ export type Answer =
   | { ok: true }
   | { channels: ChannelStatus[] }
   | { sessions: string[] }
+  | { traffic: Traffic }
   | { record: string }
   | { portsInUse: number[] }
   | { error: string; code: ErrorCode };
@@ -156,6 +159,7 @@ export function parseAsk(line: string): Numbered {
     case "record":
       return { n, op: ask.op, session: key(ask.session) };
     case "sessions":
+    case "traffic":
     case "test":
     case "shutdown":
       return { n, op: ask.op };

@@ -17,7 +17,8 @@ import {
 import { reach } from "../../fault_points.ts";
 import { makePrivateFolder } from "../../private_folder.ts";
 import { probePorts } from "../probe.ts";
-import { NoAnswer } from "../wait.ts";
+import { NoAnswer, within } from "../wait.ts";
+import { Tally, type Traffic, trafficOf } from "../totals.ts";
 import { runningProxy } from "./running.ts";
 import { keep, makeFolder, place, RECORD, recordOf, removeFolder } from "./session_files.ts";
 import type {
@@ -36,6 +37,10 @@ import type {
 const RELOAD_MS = 15_000;
 /** Each asks the proxy's own checker, which is a process. */
 const RESUMED_AT_ONCE = 8;
+/** Each is a connection to a proxy. */
+const ASKED_AT_ONCE = 32;
+/** Whoever only wants to know what was carried waits no longer for a proxy. */
+const SOON_MS = 1_000;
 /** Of the uid's hash: enough that no two sessions of a gateway meet, and short enough for sockets. */
 const FOLDER_DIGITS = 16;
 /** sockaddr_un, unix(7), less its end and what stands below this folder. */
@@ -60,6 +65,8 @@ interface Held {
   turn: Promise<unknown>;
   /** Whether it is being told again what it should do. */
   takingBack?: boolean;
+  /** Settled when its numbers have been read. */
+  reading?: Promise<void>;
   hurry?: AbortController;
   closing?: Promise<void>;
 }
@@ -73,6 +80,7 @@ export class Proxied implements DataServer {
   readonly #lost = new Map<string, Resumed>();
   readonly abilities: Abilities;
   readonly #runner: Runner;
+  readonly #tally = new Tally();
   #folder = "";
 
   constructor(
@@ -90,6 +98,7 @@ export class Proxied implements DataServer {
         const held = this.#sessions.get(session);
         if (!held) return;
         held.trouble = reason;
+        events.onRestart?.();
         events.onDown(session, reason);
       },
       onUp: ({ session, id }) => {
@@ -329,12 +338,20 @@ export class Proxied implements DataServer {
     held.closing = (async () => {
       await held.turn;
       try {
-        const drain = () =>
-          this.proxy.drain(this.#running(held, hurry.signal), this.#plan(held, held.channels));
+        const drain = async () => {
+          await this.proxy.drain(
+            this.#running(held, hurry.signal),
+            this.#plan(held, held.channels),
+          );
+          await this.#read(held);
+        };
+        // A proxy that drains may end by itself, with its numbers.
+        await this.#read(held);
         await this.#runner.end(held.job, drain, drainMs, hurry.signal);
       } finally {
         hurry.abort();
         this.#sessions.delete(session);
+        this.#tally.end(session);
         reach("release.ended");
         this.#forgetFolder(held.job.folder);
         this.#forgetFolder(recordOf(held.job.folder));
@@ -356,6 +373,33 @@ export class Proxied implements DataServer {
       ...numbers[i] ?? uncounted(),
       lastError: held.trouble || proxy.complaint(log, channel, i),
     }));
+  }
+
+  async traffic(): Promise<Traffic | undefined> {
+    if (!this.proxy.count) return undefined;
+    const all = [...this.#sessions.values()];
+    for (let i = 0; i < all.length; i += ASKED_AT_ONCE) {
+      await Promise.all(all.slice(i, i + ASKED_AT_ONCE).map((held) => this.#read(held)));
+    }
+    return this.#tally.traffic;
+  }
+
+  /**
+   * Adds what a proxy has carried since it was last asked; one that does not answer counts as it did. One
+   * question at a time: an answer that comes after a later one would look like a proxy that began anew.
+   */
+  #read(held: Held): Promise<void> {
+    return held.reading = (held.reading ?? Promise.resolve()).then(() => this.#readNow(held));
+  }
+
+  async #readNow({ job, channels }: Held): Promise<void> {
+    if (!this.proxy.count) return;
+    const late = () => new NoAnswer(this.proxy.name);
+    const counting = this.proxy.count(`${job.folder}/run`, channels.length);
+    const numbers = await within(SOON_MS, counting, late).catch(() => {});
+    if (numbers && this.#sessions.has(job.session)) {
+      this.#tally.read(job.session, trafficOf(numbers));
+    }
   }
 
   async stop(): Promise<void> {
