@@ -13,6 +13,12 @@ export interface ChildPermissions {
 // program of its own.
 const ENTRY = new URL("../cmd/scistream.ts", import.meta.url);
 
+/**
+ * Asked at the start: once an upgrade has put another file there, the system's answer is a path with
+ * " (deleted)" behind it. Children that are started after that are of the new version.
+ */
+const EXECUTABLE = Deno.execPath();
+
 /** Environment that a child needs; secrets in ours stay ours. */
 const PASSED_ON = ["HOME", "PATH", "DENO_DIR", "TMPDIR", "LANG", "NO_COLOR", "XDG_CACHE_HOME"];
 
@@ -40,7 +46,7 @@ export function selfCommand(
     const value = Deno.env.get(name);
     if (value !== undefined) env[name] = value;
   }
-  return new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(EXECUTABLE, {
     ...options,
     args: [...prefix, ...args],
     clearEnv: true,

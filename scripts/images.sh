@@ -13,10 +13,8 @@ Imports haproxy:latest, nginx:latest and stunnel:latest, made of this machine's 
 END
 }
 
-fail() {
-  echo "images: $1" >&2
-  exit 1
-}
+# shellcheck source=scripts/rootfs.sh
+. "$(dirname "$0")/rootfs.sh"
 
 for name in "$@"; do
   case $name in
@@ -27,52 +25,7 @@ for name in "$@"; do
 done
 [ $# -gt 0 ] || set -- haproxy nginx stunnel
 
-# Left unquoted where it is used: it may be "podman --root FOLDER".
-docker=${DOCKER:-docker}
-program=${docker%% *}
-command -v "$program" > /dev/null ||
-  fail "$program is not here: install the Debian package docker.io, or podman for DOCKER=podman"
-
-# What is copied must be readable to the user that the container runs as.
-umask 022
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-needs() {
-  [ -e "$1" ] || fail "$1 is not here: install the Debian package $2"
-}
-
-# Copies programs or modules, and the libraries that they load, to the same paths in the image.
-copy() {
-  for file in "$@"; do
-    cp -L --parents "$file" "$root"
-    libraries=$(ldd "$file")
-    case $libraries in
-      *"not found"*) fail "$file lacks a library: $(echo "$libraries" | grep "not found")" ;;
-    esac
-    # "name => /path (address)", and "/path (address)" for the loader.
-    for library in $(echo "$libraries" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*$/\1/p'); do
-      cp -L --parents "$library" "$root"
-    done
-    # Not linked, but loaded when a thread ends: without it glibc aborts.
-    libc=$(echo "$libraries" | sed -n 's/^.*libc\.so\.6 => \(\/[^ ]*\) (0x.*$/\1/p')
-    unwinder=$(dirname "$libc")/libgcc_s.so.1
-    [ ! -e "$unwinder" ] || cp -L --parents "$unwinder" "$root"
-  done
-}
-
-# What any program expects of a system.
-base() {
-  mkdir -p "$root/etc" "$root/run" "$root/tmp" "$root/var/log" "$root/var/lib"
-  chmod 1777 "$root/tmp"
-  printf '%s\n' 'root:x:0:0:root:/:/sbin/nologin' \
-    'www-data:x:33:33:www-data:/var/www:/sbin/nologin' \
-    'nobody:x:65534:65534:nobody:/:/sbin/nologin' > "$root/etc/passwd"
-  printf '%s\n' 'root:x:0:' 'www-data:x:33:' 'nogroup:x:65534:' > "$root/etc/group"
-  # Without it glibc asks DNS before /etc/hosts.
-  echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
-}
+engine
 
 haproxy() {
   needs /usr/sbin/haproxy haproxy
@@ -114,10 +67,5 @@ for name in "$@"; do
   base
   "$name"
   tar -c -f "$work/$name.tar" --owner=0 --group=0 --numeric-owner -C "$root" .
-  # shellcheck disable=SC2086
-  $docker import -c "ENV PATH=$path" -c "CMD $command" - "docker.io/library/$name:latest" \
-    < "$work/$name.tar" > "$work/said" 2>&1 || fail "$docker import: $(cat "$work/said")"
-  # shellcheck disable=SC2086
-  size=$($docker image inspect --format '{{.Size}}' "$name:latest")
-  echo "$name:latest  $((size / 1000000)) MB"
+  import_image "$work/$name.tar" "$name:latest" -c "ENV PATH=$path" -c "CMD $command"
 done

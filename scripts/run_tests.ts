@@ -8,7 +8,16 @@ const LIMIT_MS = 25 * 60_000;
 /** Most tests wait for other processes, so two at once share two cores well. */
 const LANES = 2;
 /** These take longest; begun last, they would be waited for alone. */
-const FIRST = ["crash_matrix", "pairs", "tutorial", "proxy_failures", "login", "model", "faults"];
+const FIRST = [
+  "crash_matrix",
+  "pairs",
+  "tutorial",
+  "provision",
+  "proxy_failures",
+  "login",
+  "model",
+  "faults",
+];
 const CI = Deno.env.get("CI") === "true";
 
 const lacking = install(console.log);

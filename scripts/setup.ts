@@ -33,6 +33,8 @@ const NEEDED: Needed[] = [
   { package: "python3-zmq", file: "/usr/lib/python3/dist-packages/zmq" },
   { package: "nghttp2-client", file: "/usr/bin/h2load" },
   { package: "ruby", file: "/usr/bin/ruby" },
+  { package: "shellcheck", file: "/usr/bin/shellcheck" },
+  { package: "debootstrap", file: "/usr/sbin/debootstrap" },
   { package: "stunnel4", file: "/usr/bin/stunnel4" },
   { package: "socat", file: "/usr/bin/socat" },
   { package: "docker.io", file: "/usr/sbin/dockerd" },

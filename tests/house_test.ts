@@ -1,11 +1,10 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import s2uc from "../cmd/s2uc/group.ts";
 import { readConfig } from "../lib/cli/config.ts";
 import { PINNED_DENO } from "../lib/version.ts";
 import { messagesOf } from "../scripts/gen_messages.ts";
-import { missing } from "../scripts/setup.ts";
-import { assertOk, type Ended, leftOutIf, run, tempFolder } from "./harness.ts";
+import { assertOk, type Ended, run } from "./harness.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const read = (path: string) => Deno.readTextFileSync(ROOT + path);
@@ -74,58 +73,4 @@ Deno.test("no path of one machine and no registry's host is in the project", asy
       assertEquals(/registry\.npmjs|\/root\//.test(text), false, file);
     }
   }
-});
-
-const { ignore, because } = leftOutIf(
-  missing().includes("ruby") ? "ruby is not installed" : undefined,
-);
-Deno.test({ name: `the Vagrantfile is Ruby${because}`, ignore }, async () => {
-  assertEquals(
-    assertOk(await run(["ruby", "-c", "Vagrantfile"], { cwd: ROOT })).out,
-    "Syntax OK\n",
-  );
-});
-
-Deno.test("install.sh: plain s2cs, s2uc and appctrl work afterwards, also installed twice", async () => {
-  using folder = tempFolder();
-  for (const _ of [1, 2]) assertOk(await run([`${ROOT}scripts/install.sh`, folder.path]));
-  const env = { PATH: `${folder.path}/bin:${Deno.env.get("PATH")}` };
-  assertMatch(
-    assertOk(await run(["s2cs", "--version"], { env })).out,
-    /^s2cs, version: 0\.\d+\.\d+ \(/,
-  );
-  assertMatch(
-    assertOk(await run(["scistream", "--version"], { env })).out,
-    /^scistream 0\.\d+\.\d+ \(/,
-  );
-  assertStringIncludes(assertOk(await run(["s2uc", "--help"], { env })).out, "prod-req");
-  assertStringIncludes(
-    assertOk(await run(["appctrl", "mock", "--help"], { env })).out,
-    "UID S2CS ACCESS_TOKEN ROLE [IP]",
-  );
-  const usage = await run(["s2uc", "bogus"], { env });
-  assertEquals(usage.code, 2);
-});
-
-Deno.test("deno task build: an executable with version and commit, or one line that says why not", async () => {
-  const ended = await run([Deno.execPath(), "task", "--quiet", "build"], {
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-  });
-  assertEquals(read("lib/commit.json"), '{ "commit": "" }\n');
-  if (ended.code !== 0) {
-    assertMatch(ended.err, /^not built: /, "deno compile failed for another reason");
-    assertMatch(ended.err, /denort/);
-    assertEquals(
-      Deno.env.get("DENORT_BIN"),
-      undefined,
-      `DENORT_BIN is set, so it must build: ${ended.err}`,
-    );
-    console.log(ended.err.split("\n", 1)[0]);
-    return;
-  }
-  const shown = assertOk(await run([`${ROOT}dist/scistream`, "--version"]));
-  assertMatch(shown.out, /^scistream 0\.\d+\.\d+ \([0-9a-f]{12}, /);
-  const help = assertOk(await run([`${ROOT}dist/scistream`, "help", "s2uc", "prod-req"]));
-  assertStringIncludes(help.out, "Usage: scistream s2uc prod-req");
 });

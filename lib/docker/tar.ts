@@ -9,13 +9,15 @@ const NAME_BYTES = 100;
 /** Eleven octal digits. */
 const MAX_FILE_BYTES = 8 ** 11 - 1;
 
-/** A regular file, owned by root and of 1970. */
+/** A regular file, owned by root. */
 export interface TarFile {
   /** Relative, at most 100 bytes of UTF-8; the engine makes folders on the way. */
   name: string;
   /** Permission bits, such as 0o644. */
   mode: number;
   bytes: Uint8Array;
+  /** When it was changed, in seconds since 1970, which it is if not given. */
+  time?: number;
 }
 
 /**
@@ -36,7 +38,7 @@ export function tar(files: readonly TarFile[]): Uint8Array {
   return archive;
 }
 
-function header({ name, mode, bytes }: TarFile): Uint8Array {
+function header({ name, mode, bytes, time = 0 }: TarFile): Uint8Array {
   const encoder = new TextEncoder();
   const path = encoder.encode(name);
   const parts = name.split("/");
@@ -57,7 +59,7 @@ function header({ name, mode, bytes }: TarFile): Uint8Array {
   octal(0, 7, 108); // uid
   octal(0, 7, 116); // gid
   octal(bytes.length, 11, 124);
-  octal(0, 11, 136); // mtime
+  octal(time, 11, 136); // mtime
   block.fill(0x20, 148, 156); // The checksum counts itself as spaces.
   block.set(encoder.encode("0"), 156); // a regular file
   block.set(encoder.encode("ustar\x0000"), 257);
