@@ -1,4 +1,5 @@
-// Completion as a user has it: the scripts in a real bash and zsh on a terminal, and in a real fish.
+// Completion as a user of docs/user-guide.md has it: the scripts in a real bash and zsh on a terminal, and in
+// a real fish.
 import { assertEquals } from "@std/assert";
 import { everyGroup } from "../cmd/scistream.ts";
 import type { Command } from "../lib/cli/command.ts";

@@ -1,5 +1,5 @@
 /**
- * `scistream init`: what it writes runs as it is, and what it does not get it asks for.
+ * `scistream init` of docs/user-guide.md: what it writes runs as it is, and what it does not get it asks for.
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";

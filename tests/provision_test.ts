@@ -1,5 +1,5 @@
 /**
- * What is done to real machines, on a Debian of the test's own: scripts/provision.sh, and
+ * What docs/install.md has done to real machines, on a Debian of the test's own: scripts/provision.sh, and
  * scripts/install.sh with the service.
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `deno task release`: what it makes here, that it makes the same again, and that the bill of
+ * `deno task release` of docs/install.md: what it makes here, that it makes the same again, and that the bill of
  * materials names what is in the executable and nothing else.
  * @module
  */

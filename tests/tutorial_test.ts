@@ -1,5 +1,6 @@
 /**
- * The tutorial, command for command, on its four hosts; then the same network with data on it.
+ * The tutorial's four hosts with data on them, and its steps in other orders. The page itself is run
+ * by docs_test.ts.
  * @module
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";

@@ -1,5 +1,6 @@
 /**
- * The life of a session, as a table. docs/protocol.md draws it; a test keeps the two the same.
+ * The life of a session, as a table. scripts/draw_states.ts draws it for docs/protocol.md; a
+ * test keeps the two the same.
  * @module
  */
 

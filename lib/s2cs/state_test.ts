@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type Event, next, type State, STATES, transitions } from "./state.ts";
+import { type Event, next, type State, STATES } from "./state.ts";
 
 const EVENTS: Event[] = [
   "listen",
@@ -45,15 +45,4 @@ Deno.test("every event in every state leads where it should, or nowhere", () => 
       assertEquals(next(state, event), EXPECTED[`${state} ${event}`], `${state} ${event}`);
     }
   }
-});
-
-Deno.test("docs/protocol.md draws exactly this table", () => {
-  const page = Deno.readTextFileSync(new URL("../../docs/protocol.md", import.meta.url));
-  const drawn = [...page.matchAll(/^ {2}(\w+) --> (\w+): (\w+)$/gm)].map(([, from, to, event]) =>
-    `${from} ${event} ${to}`
-  );
-  assertEquals(
-    drawn.sort(),
-    transitions().map(([from, event, to]) => `${from} ${event} ${to}`).sort(),
-  );
 });
