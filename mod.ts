@@ -28,7 +28,7 @@
  */
 export type * from "./proto/messages.ts";
 export { type CallOptions, type ClientOptions, ControlClient } from "./lib/protocol/client.ts";
-export type { Method } from "./lib/protocol/codec.ts";
+export type { Answer, Method, StreamMethod, UnaryMethod } from "./lib/protocol/codec.ts";
 export { Endpoint, parseHost, parsePort } from "./lib/protocol/endpoint.ts";
 export {
   ERROR_CODES,
@@ -62,7 +62,7 @@ export {
   openSide,
   type SideOptions,
 } from "./lib/s2uc/open.ts";
-export { type WatchOptions, watchSession } from "./lib/s2uc/watch.ts";
+export { watchSession } from "./lib/s2uc/watch_session.ts";
 export {
   isOver,
   listSessions,

@@ -1,5 +1,7 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { bool, integer, list, text, UsageError } from "../lib/cli/flags.ts";
+import { jsonLine } from "../lib/cli/json.ts";
+import { jsonFlag } from "../lib/cli/session_flags.ts";
 import { messageOf, quote } from "../lib/protocol/errors.ts";
 import { parseHost } from "../lib/protocol/endpoint.ts";
 import { isIP } from "node:net";
@@ -24,6 +26,7 @@ const make = command({
       default: "server.key",
     }),
     force: bool("replace files that are there"),
+    json: jsonFlag,
   },
   needs: ["write"],
   args: [],
@@ -32,7 +35,7 @@ const make = command({
     "scistream cert --ip 192.168.10.11 --dns gateway.example.org",
   ],
   async run({ options }, io) {
-    const { ip, dns, days, outCrt, outKey, force } = options;
+    const { ip, dns, days, outCrt, outKey, force, json } = options;
     if (ip.length + dns.length === 0) {
       throw new UsageError("name at least one --ip ADDRESS or --dns NAME that clients will use");
     }
@@ -45,7 +48,11 @@ const make = command({
       await Deno.remove(outKey);
       throw error;
     }
-    io.out(`wrote ${outCrt} and ${outKey}, for ${[...ip, ...dns].join(", ")}, valid ${days} days`);
+    io.out(
+      json
+        ? jsonLine("cert", { cert: outCrt, key: outKey, ips: ip, names: dns, days })
+        : `wrote ${outCrt} and ${outKey}, for ${[...ip, ...dns].join(", ")}, valid ${days} days`,
+    );
     return Exit.OK;
   },
 });

@@ -1,7 +1,9 @@
 import { command, Exit, type Group } from "../lib/cli/command.ts";
 import { clientFlags, parseAddress } from "../lib/cli/connection.ts";
-import { bool, parsed } from "../lib/cli/flags.ts";
+import { parsed } from "../lib/cli/flags.ts";
+import { jsonLine } from "../lib/cli/json.ts";
 import { checkTogether, s2csFlags } from "../lib/cli/s2cs_flags.ts";
+import { jsonFlag } from "../lib/cli/session_flags.ts";
 import type { Check, Report } from "../lib/doctor/check.ts";
 
 // How much s2cs says, and its version, are nothing to check.
@@ -21,7 +23,7 @@ is 1 if there is a problem.`,
       value: "HOST:PORT",
     }),
     serverCert: clientFlags.serverCert,
-    json: bool("a JSON object for each check"),
+    json: jsonFlag,
     ...gatewayFlags,
   },
   // Of these it writes only to the Docker Engine's socket.
@@ -37,7 +39,7 @@ is 1 if there is a problem.`,
     const counts = { ok: 0, warn: 0, fail: 0, skip: 0 };
     for await (const report of examine(await checksOf(), io.interrupted)) {
       counts[report.status]++;
-      io.out(options.json ? JSON.stringify(report) : shown(report));
+      io.out(options.json ? jsonLine("check", report) : shown(report));
     }
     if (!options.json) {
       io.out(`${count(counts.fail, "problem")}, ${count(counts.warn, "warning")}`);

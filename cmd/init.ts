@@ -1,6 +1,8 @@
 import { command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { bool, list, text } from "../lib/cli/flags.ts";
+import { jsonLine } from "../lib/cli/json.ts";
 import { s2csFlags } from "../lib/cli/s2cs_flags.ts";
+import { jsonFlag } from "../lib/cli/session_flags.ts";
 import type { Made } from "../lib/init/gateway.ts";
 import { parseHost } from "../lib/protocol/endpoint.ts";
 import { configFile } from "../lib/state_dir.ts";
@@ -39,7 +41,7 @@ replaced without --force. At the end it tells what to type next.`,
     ),
     yes: bool("ask nothing: defaults for all that is not given", { short: "y" }),
     force: bool("replace files that are there"),
-    json: bool("what was written as a JSON object"),
+    json: jsonFlag,
   },
   needs: ["read", "write", "env", "run"],
   args: [],
@@ -72,8 +74,10 @@ replaced without --force. At the end it tells what to type next.`,
       names: options.dns,
       force: options.force,
     });
-    if (options.json) io.out(JSON.stringify({ v: 1, kind: "init", ...made }));
-    else tell(made, io);
+    if (options.json) {
+      const { clientSecretFile: _, ...told } = made;
+      io.out(jsonLine("init", told));
+    } else tell(made, io);
     return Exit.OK;
   },
 });

@@ -7,9 +7,12 @@ import { type Command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { distance, parseCommandLine, splitCommandLine, UsageError } from "../lib/cli/flags.ts";
 import { keepOnly } from "../lib/cli/powers.ts";
 import { readLine } from "../lib/cli/stdin.ts";
-import { messageOf, quote, ScistreamError } from "../lib/protocol/errors.ts";
+import { failureOf, tell } from "../lib/cli/failure.ts";
+import { jsonLine } from "../lib/cli/json.ts";
+import { printable } from "../lib/cli/printable.ts";
+import { messageOf, quote } from "../lib/protocol/errors.ts";
 import { configFile } from "../lib/state_dir.ts";
-import { VERSION, versionLine } from "../lib/version.ts";
+import { VERSION, versionLine, versionParts } from "../lib/version.ts";
 
 /** The first word of a command line, and what it leads to. */
 const GROUPS: readonly {
@@ -76,21 +79,24 @@ each facility's gateway reserves ports and runs data servers (s2ds); the user cl
 (s2uc) asks both sides for a session; the application controller (appctrl) tells where
 the application listens.`;
 
-/** Runs a command line; answers the exit code. */
-async function main(argv: readonly string[], io: Io): Promise<number> {
+/**
+ * Runs a command line; answers the exit code.
+ * @param how whether errors are told as JSON, once that is known
+ */
+async function main(argv: readonly string[], io: Io, how: { json: boolean }): Promise<number> {
   const [word, ...rest] = argv;
-  if (word === "--version" || word === "version") {
-    io.out(`scistream ${versionLine()}`);
+  const showVersion = (text: string) => {
+    io.out(how.json ? jsonLine("version", versionParts()) : text);
     return Exit.OK;
-  }
+  };
+  if (word === "--version" || word === "version") return showVersion(`scistream ${versionLine()}`);
   if (word === undefined || word === "--help" || word === "-h" || word === "help") {
     await help(rest, io);
     return word === undefined ? Exit.USAGE : Exit.OK;
   }
   const group = await loadGroup(word);
   if (rest[0] === "--version" && group.standard === undefined) {
-    io.out(`${word}, version: ${versionLine()}`);
-    return Exit.OK;
+    return showVersion(`${word}, version: ${versionLine()}`);
   }
   const { found, argv: flags } = findCommand(group, rest);
   if (wantsHelp(rest)) {
@@ -113,6 +119,7 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
     return { ...line, file: path, reread: read };
   };
   const line = await read();
+  if ("json" in line.options) how.json = line.options.json === true;
   if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
   keepOnly(found.needs);
   return await found.run(line, io);
@@ -142,10 +149,13 @@ function findCommand(
 }
 
 function wantsHelp(argv: readonly string[]): boolean {
+  return own(argv).some((word) => word === "--help" || word === "-h");
+}
+
+/** The words that are ours: those after `--` are somebody else's. */
+function own(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf("--");
-  return argv.slice(0, end < 0 ? undefined : end).some((word) =>
-    word === "--help" || word === "-h"
-  );
+  return argv.slice(0, end < 0 ? undefined : end);
 }
 
 /**
@@ -195,55 +205,6 @@ async function help(words: readonly string[], io: Io): Promise<void> {
   show({ path: group.name, summary: group.summary, commands: group.commands });
 }
 
-/** One line on stderr for whatever was thrown, and the exit code that goes with it. */
-function report(error: unknown, io: Io): number {
-  if (io.interrupted.aborted && error === io.interrupted.reason) {
-    io.err("interrupted");
-    return Exit.INTERRUPTED;
-  }
-  if (error instanceof UsageError) {
-    io.err(`error: ${error.message}`);
-    return Exit.USAGE;
-  }
-  if (error instanceof ScistreamError) {
-    io.err(`error: ${error.details}`);
-    return exitOf(error);
-  }
-  const system = systemError(error);
-  if (system) {
-    io.err(`error: ${system}`);
-    return Exit.FAILED;
-  }
-  io.err(`error: internal: ${error instanceof Error ? error.stack : String(error)}`);
-  return Exit.FAILED;
-}
-
-/** What the system refused, as in "writefile '/x': No such file or directory". */
-function systemError(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const [, reason, , what] = /^(.*) \(os error (\d+)\): (.*)$/.exec(error.message) ?? [];
-  return reason && `${what}: ${reason}`;
-}
-
-function exitOf(error: ScistreamError): number {
-  // Found wrong on this side of the wire: the same command will fail again.
-  if (
-    error.cause === undefined &&
-    ["BAD_FORMAT", "INVALID_UID", "NOT_IMPLEMENTED"].includes(error.code)
-  ) {
-    return Exit.USAGE;
-  }
-  return error.code === "CONN_ERROR" ? Exit.UNREACHABLE : Exit.FAILED;
-}
-
-/** A line for a terminal: what a server says must not move the cursor, or worse. */
-function printable(line: string): string {
-  return line.replace(CONTROLS, "?");
-}
-
-/** Control characters but tab and newline, which are ours. */
-const CONTROLS = /(?![\t\n])[\p{Cc}\u2028\u2029]/gu;
-
 /** The process's own streams and signals. */
 function processIo(): Io {
   const interrupted = new AbortController();
@@ -267,6 +228,12 @@ function processIo(): Io {
       return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
     },
     draw,
+    paint(text) {
+      for (let bytes = encoder.encode(text); bytes.length > 0;) {
+        bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+      }
+    },
+    terminal: () => Deno.stdout.isTerminal() ? Deno.consoleSize() : undefined,
     get watched() {
       return Deno.stderr.isTerminal();
     },
@@ -282,6 +249,12 @@ function processIo(): Io {
 
 if (import.meta.main) {
   const io = processIo();
-  const code = await main(Deno.args, io).catch((error) => report(error, io));
+  // Until the command line has been read, which may fail.
+  const how = { json: own(Deno.args).includes("--json") };
+  const code = await main(Deno.args, io, how).catch((error) => {
+    const failure = failureOf(error, io);
+    tell(failure, how.json, io);
+    return failure.exit;
+  });
   Deno.exit(code);
 }

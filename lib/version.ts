@@ -13,10 +13,16 @@ export const PINNED_DENO = "2.9.3";
 /** The commit that this was built of; empty when it runs from source. */
 export const COMMIT: string = commit.commit;
 
+/** What runs: of which commit, empty where it runs from source, on which Deno, for which machine. */
+export function versionParts() {
+  const { version: { deno }, build: { target } } = Deno;
+  return { version: VERSION, commit: COMMIT, deno, target };
+}
+
 /** `0.1.0 (commit, deno 2.9.3, x86_64-unknown-linux-gnu)`. `deno task build` writes the commit. */
 export function versionLine(): string {
-  const source = COMMIT || "from source";
-  return `${VERSION} (${source}, deno ${Deno.version.deno}, ${Deno.build.target})`;
+  const { version, commit, deno, target } = versionParts();
+  return `${version} (${commit || "from source"}, deno ${deno}, ${target})`;
 }
 
 /**

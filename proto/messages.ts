@@ -1,7 +1,7 @@
 // Made from scistream.proto by `deno task gen`; do not edit.
 // Field names are the wire's. A 64-bit integer is a number: exact up to 2^53.
 
-/** Request and response of each method of the service. */
+/** Request and response of each method of the service; one that streams answers many. */
 export interface ControlMethods {
   /** `req` */
   req: { request: Request; response: Response };
@@ -15,6 +15,8 @@ export interface ControlMethods {
   status: { request: StatusRequest; response: SessionStatus };
   /** `list` */
   list: { request: ListRequest; response: ListResponse };
+  /** `watch` */
+  watch: { request: WatchRequest; response: AsyncIterable<WatchUpdate> };
   /** `whoami` */
   whoami: { request: WhoamiRequest; response: WhoamiResponse };
 }
@@ -98,13 +100,29 @@ export interface ListResponse {
   sessions: SessionStatus[];
 }
 
+/** Asks for how sessions look now, and from then on once a second. Without a uid and a session these are all that list tells of. */
+export interface WatchRequest {
+  /** The session. */
+  uid: string;
+  /** Its public id, instead of its uid; for callers who are authenticated. */
+  session: string;
+}
+
+/** How the sessions looked at one moment. A watch of one session ends with it, after an update that has its last state: released, expired or failed. */
+export interface WatchUpdate {
+  /** Milliseconds since 1970 UTC, by the control server's clock. */
+  at_ms: number;
+  /** The sessions, oldest first. */
+  sessions: SessionStatus[];
+}
+
 /** One session as its gateway sees it. The uid is a secret, so a session is named by `session`: the first 8 hex digits of the SHA-256 of its uid. */
 export interface SessionStatus {
   /** Its public id. */
   session: string;
   /** PROD or CONS. */
   role: string;
-  /** reserved, waiting, ready, streaming, draining or failed. */
+  /** reserved, waiting, ready, streaming, draining or failed; released or expired in the last update of a watch. */
   state: string;
   /** Why the session is in this state, a sentence; empty when all is well. */
   reason: string;

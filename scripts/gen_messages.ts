@@ -33,11 +33,15 @@ export function messagesOf(proto: string): string {
       }
       out.push("}");
     } else if (item instanceof protobuf.Service) {
-      out.push("", "/** Request and response of each method of the service. */");
+      out.push(
+        "",
+        "/** Request and response of each method of the service; one that streams answers many. */",
+      );
       out.push(`export interface ${item.name}Methods {`);
       for (const m of item.methodsArray) {
         out.push(`  /** \`${m.name}\` */`);
-        out.push(`  ${m.name}: { request: ${m.requestType}; response: ${m.responseType} };`);
+        const response = m.responseStream ? `AsyncIterable<${m.responseType}>` : m.responseType;
+        out.push(`  ${m.name}: { request: ${m.requestType}; response: ${response} };`);
       }
       out.push("}");
     }

@@ -11,7 +11,7 @@ export interface Source {
 const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "proto/", may: [], packages: [] },
   // The protocol knows nothing of sockets, flags or sessions.
-  { room: "lib/protocol/", may: ["lib/protocol/", "lib/buckets.ts", "proto/"] },
+  { room: "lib/protocol/", may: ["lib/protocol/", "lib/buckets.ts", "lib/pause.ts", "proto/"] },
   // Data servers know nothing of sessions or gRPC.
   {
     room: "lib/s2ds/",

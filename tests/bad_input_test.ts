@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { ControlClient } from "../lib/protocol/client.ts";
-import type { Method } from "../lib/protocol/codec.ts";
+import type { UnaryMethod } from "../lib/protocol/codec.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../lib/protocol/errors.ts";
 import { assertOk, Gateway, run, Running, SCISTREAM, scistream, tempFolder } from "./harness.ts";
@@ -239,7 +239,7 @@ Deno.test("a configuration file: its keys work, its mistakes name the line, flag
     `s2cs = "${gateway.address}"\n[list]\nserver_cert = "${gateway.cert}"\njson = true\n`,
   );
   const listed = assertOk(await scistream(["s2uc", "list"], { env: { SCISTREAM_CONFIG: client } }));
-  assertEquals(JSON.parse(listed.out), { s2cs: gateway.address, sessions: [] });
+  assertEquals(JSON.parse(listed.out), { v: 1, kind: "list", s2cs: gateway.address, sessions: [] });
 });
 
 Deno.test("files that cannot be used: exit code 2 and one line that names them", async () => {
@@ -309,7 +309,7 @@ Deno.test("files that cannot be used: exit code 2 and one line that names them",
 });
 
 /** Every field of every message with something wrong. */
-const MESSAGES: [Method, Record<string, unknown>, string, number][] = [
+const MESSAGES: [UnaryMethod, Record<string, unknown>, string, number][] = [
   ["req", { uid: "", role: "PROD", num_conn: 1 }, "INVALID_UID", 3],
   ["req", { uid: "../../etc/x", role: "PROD", num_conn: 1 }, "INVALID_UID", 3],
   ["req", { uid: "line\nbreak-line", role: "PROD", num_conn: 1 }, "INVALID_UID", 3],

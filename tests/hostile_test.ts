@@ -2,7 +2,7 @@
 // comes of them, in no file, no process and no line of the log.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ControlClient } from "../lib/protocol/client.ts";
-import type { Method } from "../lib/protocol/codec.ts";
+import type { UnaryMethod } from "../lib/protocol/codec.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../lib/protocol/errors.ts";
 import { Uid } from "../lib/protocol/uid.ts";
@@ -27,7 +27,11 @@ for (const type of ["HaproxySubprocess", "StunnelSubprocess"]) {
         address: Endpoint.parse(gateway.address),
         roots: Deno.readFileSync(gateway.cert),
       });
-      const refused = async (code: string, method: Method, request: Record<string, unknown>) => {
+      const refused = async (
+        code: string,
+        method: UnaryMethod,
+        request: Record<string, unknown>,
+      ) => {
         // What is taken by mistake may wait for more.
         const error = await client.call(method, request, { deadlineMs: 20_000 })
           .then(() => undefined, (error) => error);

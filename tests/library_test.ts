@@ -120,7 +120,7 @@ Deno.test("a session is released whatever ends its block, and its watching with 
       assertEquals(session.listeners.length, 2);
       const begun = Promise.withResolvers<void>();
       watching = (async () => {
-        for await (const { state } of session.prod.watch({ everyMs: 10 })) {
+        for await (const { state } of session.prod.watch()) {
           states.push(state);
           begun.resolve();
         }

@@ -42,6 +42,7 @@ const COMMAND_LINES: Record<string, { argv: string[]; until?: RegExp }> = {
   "s2uc update": { argv: [`--s2cs=${NOBODY}`, "--rate=1", UID] },
   "s2uc release": { argv: [`--s2cs=${NOBODY}`, UID] },
   "s2uc check-status": { argv: [`--s2cs=${NOBODY}`, UID] },
+  "s2uc watch": { argv: [`--s2cs=${NOBODY}`] },
   "s2uc list": { argv: [`--s2cs=${NOBODY}`] },
   "s2uc login": { argv: LOGIN },
   "s2uc login --browser": { argv: ["--browser", ...LOGIN] },

@@ -2,6 +2,8 @@ import { command, Exit } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { list } from "../../lib/cli/flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
+import { jsonFlag } from "../../lib/cli/session_flags.ts";
 import {
   greet,
   helloArguments,
@@ -22,6 +24,7 @@ reference's mock or on those of --ports.`,
       default: MOCK_PORTS,
     }),
     ...connectionFlags,
+    json: jsonFlag,
   },
   needs: CLIENT_POWERS,
   args: [...helloArguments, {
@@ -41,6 +44,11 @@ reference's mock or on those of --ports.`,
       line,
       io,
     );
+    if (options.json) {
+      const { uid: { session }, role } = target;
+      io.out(jsonLine("hello", { session, role, message, listeners: listeners.map(String) }));
+      return Exit.OK;
+    }
     io.out(message);
     for (const listener of listeners) io.out(`listeners: "${listener}"`);
     return Exit.OK;

@@ -2,6 +2,7 @@ import { command, Exit } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags } from "../../lib/cli/connection.ts";
 import { bool, text } from "../../lib/cli/flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
 import { jsonFlag } from "../../lib/cli/session_flags.ts";
 
 export default command({
@@ -24,7 +25,7 @@ exit code is 1 when you are not logged in, or a control server refuses you.`,
     const { authLines, checkAuth } = await import("../../lib/s2uc/check_auth.ts");
     const reports = await checkAuth(options, line, io);
     for (const [i, report] of reports.entries()) {
-      if (options.json) io.out(JSON.stringify(report));
+      if (options.json) io.out(jsonLine("auth", report));
       else {
         if (i > 0) io.out("");
         for (const text of authLines(report, Date.now())) io.out(text);

@@ -2,6 +2,7 @@ import { command } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { advised, clientFlags, openClient, parseAddress } from "../../lib/cli/connection.ts";
 import { parsed, text } from "../../lib/cli/flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
 import {
   allowFlag,
   jsonFlag,
@@ -91,10 +92,13 @@ what the others did is undone. Channel i leads to receiver port i.`,
       });
       if (options.json) {
         io.out(
-          JSON.stringify({
+          jsonLine("connect", {
             uid: uid.reveal(),
-            prod_listeners: prodListeners,
-            listeners: consListeners,
+            session: uid.session,
+            prod_s2cs: options.prodS2cs,
+            cons_s2cs: options.consS2cs,
+            prod_listeners: prodListeners.map(String),
+            listeners: consListeners.map(String),
           }),
         );
       } else {

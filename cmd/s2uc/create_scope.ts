@@ -7,6 +7,7 @@ import {
 } from "../../lib/cli/auth_flags.ts";
 import { command, Exit } from "../../lib/cli/command.ts";
 import { text, UsageError } from "../../lib/cli/flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
 import { jsonFlag } from "../../lib/cli/session_flags.ts";
 
 export default command({
@@ -42,7 +43,7 @@ give its id and secret here and to s2cs.`,
     const { createScope } = await import("../../lib/auth/create_scope.ts");
     using provider = new Provider(await readProvider(options));
     const scope = await createScope(provider, { id: clientId, secret }, suffix);
-    if (options.json) io.out(JSON.stringify(scope));
+    if (options.json) io.out(jsonLine("scope", { scope: scope.scope_string, answer: scope }));
     else {
       io.out(scope.scope_string);
       io.err(`now: s2cs --client-id ${clientId} --client-secret-file FILE`);

@@ -12,6 +12,7 @@ import outboundRequest from "./outbound_request.ts";
 import prodReq from "./prod_req.ts";
 import release from "./release.ts";
 import update from "./update.ts";
+import watch from "./watch.ts";
 
 const group: Group = {
   name: "s2uc",
@@ -27,6 +28,7 @@ const group: Group = {
     update,
     release,
     checkStatus,
+    watch,
     list,
     login,
     logout,

@@ -2,6 +2,7 @@ import { providerFlags } from "../../lib/cli/auth_flags.ts";
 import { command, Exit } from "../../lib/cli/command.ts";
 import { connectionFlags } from "../../lib/cli/connection.ts";
 import { bool, list, text } from "../../lib/cli/flags.ts";
+import { jsonFlag } from "../../lib/cli/session_flags.ts";
 import { CLIENT_POWERS, keepOnly } from "../../lib/cli/powers.ts";
 
 export default command({
@@ -32,6 +33,7 @@ refreshed by themselves. Without --scope it logs in for every control server und
       { value: "URI" },
     ),
     config: connectionFlags.config,
+    json: jsonFlag,
   },
   needs: [...CLIENT_POWERS, "run"],
   args: [],

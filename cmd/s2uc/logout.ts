@@ -1,5 +1,6 @@
 import { command, Exit } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
+import { jsonFlag } from "../../lib/cli/session_flags.ts";
 import { list } from "../../lib/cli/flags.ts";
 
 export default command({
@@ -13,11 +14,12 @@ same, and the exit code is 1.`,
       value: "SCOPE,…",
       default: "",
     }),
+    json: jsonFlag,
   },
   needs: CLIENT_POWERS,
   args: [],
   async run({ options }, io) {
     const { logOut } = await import("../../lib/s2uc/login.ts");
-    return await logOut(options.scope, io) ? Exit.OK : Exit.FAILED;
+    return await logOut(options, io) ? Exit.OK : Exit.FAILED;
   },
 });

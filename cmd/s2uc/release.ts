@@ -1,8 +1,10 @@
 import { command } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
-import { clientFlags, withClient } from "../../lib/cli/connection.ts";
+import { clientFlags } from "../../lib/cli/connection.ts";
+import { askEach } from "../../lib/cli/each_server.ts";
 import { bool, list, UsageError } from "../../lib/cli/flags.ts";
-import { serversFlag, uidArgument } from "../../lib/cli/session_flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
+import { jsonFlag, serversFlag, uidArgument } from "../../lib/cli/session_flags.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
 
 export default command({
@@ -21,6 +23,7 @@ sessions, and an administrator's are everybody's.`,
     all: bool("instead of a UID, all sessions that list shows"),
     ...clientFlags,
     force: bool("cut established connections at once"),
+    json: jsonFlag,
   },
   needs: CLIENT_POWERS,
   args: [{ ...uidArgument, default: "" }],
@@ -37,20 +40,16 @@ sessions, and an administrator's are everybody's.`,
     const uid = args.UID ? Uid.parse(args.UID) : undefined;
     const { releaseAll, releaseNamed, releaseSession } = await import("../../lib/s2uc/requests.ts");
     const how = { force, signal: io.interrupted };
-    const results = await Promise.allSettled(
-      options.s2cs.map((address) =>
-        withClient(address, line, io, (client) => {
-          if (uid) return releaseSession(client, uid, how);
-          return all ? releaseAll(client, how) : releaseNamed(client, session, how);
-        })
-      ),
-    );
-    const failures = results.filter((result) => result.status === "rejected");
-    for (const failure of failures.slice(1)) {
-      io.err(String(failure.reason.details ?? failure.reason));
+    const { answers, code } = await askEach(line, io, async (client) => {
+      if (all) return await releaseAll(client, how);
+      if (uid) await releaseSession(client, uid, how);
+      else await releaseNamed(client, session, how);
+      return uid ? [uid.session] : session;
+    });
+    for (const { s2cs, answer: sessions } of answers) {
+      if (options.json && sessions) io.out(jsonLine("release", { s2cs, sessions }));
     }
-    if (failures[0]) throw failures[0].reason;
-    io.out("Release completed");
-    return 0;
+    if (!options.json && code === 0) io.out("Release completed");
+    return code;
   },
 });

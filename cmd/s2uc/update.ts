@@ -2,7 +2,8 @@ import { command } from "../../lib/cli/command.ts";
 import { CLIENT_POWERS } from "../../lib/cli/powers.ts";
 import { clientFlags, withClient } from "../../lib/cli/connection.ts";
 import { parsed, UsageError } from "../../lib/cli/flags.ts";
-import { rateFlag, s2csFlag, uidArgument } from "../../lib/cli/session_flags.ts";
+import { jsonLine } from "../../lib/cli/json.ts";
+import { jsonFlag, rateFlag, s2csFlag, uidArgument } from "../../lib/cli/session_flags.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
 
@@ -19,6 +20,7 @@ direction; 0 asks for no limit.`,
     }),
     rate: { ...rateFlag, default: undefined },
     ...clientFlags,
+    json: jsonFlag,
   },
   needs: CLIENT_POWERS,
   args: [uidArgument],
@@ -40,7 +42,12 @@ direction; 0 asks for no limit.`,
       if (rate !== undefined) await updateRate(client, uid, rate, interrupted);
       if (targets) await updateSession(client, uid, "PROD", targets.map(String), interrupted);
     });
-    io.out("Update completed");
+    const changed = { targets: targets?.map(String) ?? null, rate: rate ?? null };
+    io.out(
+      options.json
+        ? jsonLine("update", { s2cs, session: uid.session, ...changed })
+        : "Update completed",
+    );
     return 0;
   },
 });

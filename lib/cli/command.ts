@@ -27,6 +27,10 @@ export interface Io {
   err(line: string): void;
   /** Text on stderr as it is, for a line that is drawn again and again. */
   draw(text: string): void;
+  /** Text on stdout as it is. Throws Deno.errors.BrokenPipe when nobody reads it any more. */
+  paint(text: string): void;
+  /** The terminal that stdout is; undefined where it is none. */
+  terminal(): { columns: number; rows: number } | undefined;
   /** A variable of the environment. */
   env(name: string): string | undefined;
   /** The next line of stdin, or undefined if there is none. */

@@ -37,12 +37,16 @@ export const allowFlag = (who: string) =>
     value: "CIDR,…",
   });
 
+/** `--json`. */
+export const jsonFlag = bool("print JSON, one value a line; docs/json.md tells of its keys");
+
 /** What every request takes. */
 export const requestFlags = {
   numConn: numConnFlag,
   rate: rateFlag,
   allow: allowFlag("the session's listeners"),
   ...clientFlags,
+  json: jsonFlag,
 };
 
 /** `--mock`. */
@@ -90,9 +94,6 @@ export const serversFlag = (standard: string) =>
     value: "HOST:PORT",
     default: standard,
   });
-
-/** `--json`. */
-export const jsonFlag = bool("print JSON, one value a line");
 
 /** The uid of a new session: random, or the well-known one of `--mock True`. */
 export function newUid(mock: boolean): Uid {

@@ -23,10 +23,8 @@ export interface Check {
   look(signal: AbortSignal): Promise<Finding>;
 }
 
-/** A finding as it is told to programs, a JSON object a line. */
+/** A finding as it is told. */
 export interface Report extends Finding {
-  v: 1;
-  kind: "check";
   name: string;
 }
 
@@ -64,7 +62,7 @@ export async function* examine(
   // An abort fails all of them, and only the first is waited for.
   for (const finding of findings) finding.catch(() => {});
   for (const [i, { name }] of checks.entries()) {
-    yield { v: 1, kind: "check", name, ...await findings[i] as Finding };
+    yield { name, ...await findings[i] as Finding };
   }
 }
 

@@ -14,8 +14,8 @@ Deno.test("checks run at once and are told in their order", async () => {
     { name: "second", look: () => (second.resolve(), Promise.resolve(warn("a", "b"))) },
   ];
   assertEquals(await all(checks), [
-    { v: 1, kind: "check", name: "first", status: "ok", found: "after the second", advice: "" },
-    { v: 1, kind: "check", name: "second", status: "warn", found: "a", advice: "b" },
+    { name: "first", status: "ok", found: "after the second", advice: "" },
+    { name: "second", status: "warn", found: "a", advice: "b" },
   ]);
 });
 

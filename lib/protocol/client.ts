@@ -6,7 +6,13 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import tls from "node:tls";
 import type { ControlMethods } from "../../proto/messages.ts";
-import { controlDefinition, type Method } from "./codec.ts";
+import {
+  type Answer,
+  controlDefinition,
+  type Method,
+  type StreamMethod,
+  type UnaryMethod,
+} from "./codec.ts";
 import { Endpoint } from "./endpoint.ts";
 import { ERROR_CODES, type ErrorCode, isErrorCode, ScistreamError, Status } from "./errors.ts";
 import { AUTHORIZATION, ERROR_CODE_KEY, INVALID_TOKEN } from "./token.ts";
@@ -85,25 +91,21 @@ export class ControlClient implements Disposable {
    * Calls a method of the service.
    * @throws {ScistreamError} as the server answered, or CONN_ERROR when it could not be reached
    */
-  async call<M extends Method>(
+  async call<M extends UnaryMethod>(
     method: M,
     request: Partial<ControlMethods[M]["request"]>,
     options: CallOptions = {},
-  ): Promise<ControlMethods[M]["response"]> {
-    const definition = controlDefinition[method];
-    if (!definition) throw new TypeError(`no method ${method}`);
-    options.signal?.throwIfAborted();
-    const metadata = new grpc.Metadata();
-    metadata.set(AUTHORIZATION, await this.token());
-    options.signal?.throwIfAborted();
+  ): Promise<Answer<M>> {
+    const { path, requestSerialize, responseDeserialize, metadata, bounds } = await this
+      .#prepare(method, options);
     return await new Promise((resolve, reject) => {
-      const call = this.#client.makeUnaryRequest<object, ControlMethods[M]["response"]>(
-        definition.path,
-        definition.requestSerialize,
-        definition.responseDeserialize as (bytes: Buffer) => ControlMethods[M]["response"],
+      const call = this.#client.makeUnaryRequest<object, Answer<M>>(
+        path,
+        requestSerialize,
+        responseDeserialize,
         request,
         metadata,
-        options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs },
+        bounds,
         (error, response) => {
           options.signal?.removeEventListener("abort", cancel);
           if (response) resolve(response);
@@ -114,6 +116,55 @@ export class ControlClient implements Disposable {
       const cancel = () => call.cancel();
       options.signal?.addEventListener("abort", cancel, { once: true });
     });
+  }
+
+  /**
+   * Calls a method that is answered many times. Whoever is slow to take the answers holds the server
+   * back; whoever takes no more ends the call.
+   * @throws {ScistreamError} as the server answered, or CONN_ERROR when it could not be reached
+   */
+  async *stream<M extends StreamMethod>(
+    method: M,
+    request: Partial<ControlMethods[M]["request"]>,
+    options: CallOptions = {},
+  ): AsyncGenerator<Answer<M>, void> {
+    const { path, requestSerialize, responseDeserialize, metadata, bounds } = await this
+      .#prepare(method, options);
+    const call = this.#client.makeServerStreamRequest<object, Answer<M>>(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      metadata,
+      bounds,
+    );
+    const cancel = () => call.cancel();
+    options.signal?.addEventListener("abort", cancel, { once: true });
+    try {
+      yield* call as AsyncIterable<Answer<M>>;
+    } catch (error) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      throw this.#explain(method, error as grpc.ServiceError);
+    } finally {
+      options.signal?.removeEventListener("abort", cancel);
+      call.cancel();
+    }
+  }
+
+  /** What grpc-js wants to know of a call. */
+  async #prepare<M extends Method>(method: M, { signal, deadlineMs }: CallOptions) {
+    const definition = controlDefinition[method];
+    if (!definition) throw new TypeError(`no method ${method}`);
+    signal?.throwIfAborted();
+    const metadata = new grpc.Metadata();
+    metadata.set(AUTHORIZATION, await this.token());
+    signal?.throwIfAborted();
+    return {
+      ...definition,
+      responseDeserialize: definition.responseDeserialize as (bytes: Buffer) => Answer<M>,
+      metadata,
+      bounds: deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+    };
   }
 
   /** Ends the connection; calls under way fail. */

@@ -10,6 +10,16 @@ import type { ControlMethods } from "../../proto/messages.ts";
 
 /** A method of the Control service. */
 export type Method = keyof ControlMethods;
+/** One that is answered many times. */
+export type StreamMethod = {
+  [M in Method]: ControlMethods[M]["response"] extends AsyncIterable<unknown> ? M : never;
+}[Method];
+/** One that is answered once. */
+export type UnaryMethod = Exclude<Method, StreamMethod>;
+/** One message of a method's answer. */
+export type Answer<M extends Method> = ControlMethods[M]["response"] extends
+  AsyncIterable<infer Each> ? Each
+  : ControlMethods[M]["response"];
 
 const OPTIONS = { keepCase: true, defaults: true, arrays: true, longs: Number };
 
@@ -41,3 +51,8 @@ function withoutDefaults(message: object): object {
 
 /** The names of the service's methods. */
 export const METHODS: readonly Method[] = Object.keys(controlDefinition) as Method[];
+
+/** Whether a method is answered many times. */
+export function isStream(method: Method): method is StreamMethod {
+  return controlDefinition[method]?.responseStream ?? false;
+}

@@ -10,6 +10,7 @@ import { addressKey } from "./address.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { ConnectionLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
+import type { SessionCounts } from "./streams.ts";
 
 /** What a connection was refused or cut for. */
 export type ConnectionRefusal =
@@ -61,12 +62,14 @@ interface Connection {
   called: boolean;
   /** Streams that have been told of or charged for; the handshake has paid for the first. */
   streams: number;
-  /** Answers how many streams there have been. */
-  countStreams?: () => number;
+  counts?: SessionCounts;
   /** Of what has been read, how much has been charged, or forgiven. */
   charged: number;
   /** What had been read when the last call came. */
   atCall: number;
+  /** Of what streams on it, how much has not been sent; and what had been sent of all when that was so. */
+  queued: number;
+  written: number;
 }
 
 /** Accepts connections within bounds. Where there is no room, an idle one of the fullest address goes. */
@@ -139,6 +142,22 @@ export class Connections {
   }
 
   /**
+   * A call that streams has another answer, which is as much work as a call.
+   * @param bytes of the answer; 0 where there is none
+   * @returns bytes of such answers that are still to be sent on this connection
+   */
+  streams(peer: string, bytes: number): number {
+    const connection = this.#all.get(peer);
+    if (!connection) return 0;
+    const { counts, queued, written } = connection;
+    const sent = counts?.sent() ?? 0;
+    if (bytes > 0) this.#expected += CALL_BYTES;
+    connection.queued = Math.max(0, queued - (sent - written)) + bytes;
+    connection.written = sent;
+    return connection.queued;
+  }
+
+  /**
    * A stream has been opened, which may become a call.
    * @param peer `ip:port`
    * @param bytes what it costs beside the usual
@@ -153,11 +172,11 @@ export class Connections {
   /**
    * HTTP/2 is spoken on a connection.
    * @param peer `ip:port`
-   * @param countStreams answers how many streams have been opened, told of or not
+   * @param counts of its streams, told of or not, and of the bytes that have left it
    */
-  speaks(peer: string, countStreams: () => number): void {
+  speaks(peer: string, counts: SessionCounts): void {
     const connection = this.#all.get(peer);
-    if (connection) connection.countStreams = countStreams;
+    if (connection) connection.counts = counts;
   }
 
   #accept(socket: net.Socket): void {
@@ -181,6 +200,8 @@ export class Connections {
       streams: 0,
       charged: 0,
       atCall: 0,
+      queued: 0,
+      written: 0,
     });
     this.#perAddress.set(address, this.#of(address) + 1);
     socket.once("close", () => {
@@ -314,7 +335,7 @@ function forgive(connection: Connection): number {
 
 /** Streams that nobody has told of; each is answered once. */
 function unseenStreams(connection: Connection): number {
-  const unseen = Math.max(0, (connection.countStreams?.() ?? 0) - connection.streams);
+  const unseen = Math.max(0, (connection.counts?.streams() ?? 0) - connection.streams);
   connection.streams += unseen;
   return unseen;
 }

@@ -5,8 +5,18 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { ControlMethods } from "../../proto/messages.ts";
-import { controlDefinition, type Method, METHODS } from "./codec.ts";
+import { controlDefinition, isStream, type Method, METHODS } from "./codec.ts";
 import { addressOf } from "./address.ts";
+import {
+  type Begin,
+  type Call,
+  type End,
+  measured,
+  type Refusal,
+  type Send,
+  streaming,
+  unary,
+} from "./answers.ts";
 import { type ConnectionRefusal, Connections } from "./connections.ts";
 import { Endpoint } from "./endpoint.ts";
 import { messageOf, ScistreamError } from "./errors.ts";
@@ -25,7 +35,11 @@ export interface Caller {
   token: Secret;
 }
 
-/** One function per method. What it throws is answered as contract section 4 says. */
+/**
+ * One function per method. What it throws is answered as contract section 4 says. A method that streams
+ * answers an iterable, which is iterated once, no faster than the caller takes it, and is returned from
+ * when the caller goes away.
+ */
 export type ControlHandlers = {
   [M in Method]: (
     request: ControlMethods[M]["request"],
@@ -94,7 +108,7 @@ export async function serveControl(
   const inject = (tls?: ServerTls) => {
     const injector = server.createConnectionInjector(credentials(tls));
     watchStreams(server, {
-      onSession: (peer, countStreams) => connections.speaks(peer, countStreams),
+      onSession: (peer, counts) => connections.speaks(peer, counts),
       // Fields beyond what a call may have are junk, whatever few bytes they came in.
       onStream: (peer, bytes) => connections.opened(peer, bytes > limits.metadataBytes ? bytes : 0),
       onLongMessage: (peer) => onRefused("message", addressOf(peer)),
@@ -110,23 +124,24 @@ export async function serveControl(
   let injector = inject(options.tls);
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of METHODS) {
-    const call = handled(method, handlers, options.onFault);
-    implementation[method] = (each: Call, callback: grpc.sendUnaryData<unknown>) => {
-      const peer = each.getPeer();
+    const handle = handled(method, handlers, options.onFault);
+    const begin = (call: Call, send: Send, end: End) => {
+      const peer = call.getPeer();
       const ended = connections.began(peer);
-      const bytes = sizeOf(each.metadata);
+      const bytes = sizeOf(call.metadata);
       if (bytes > limits.metadataBytes) {
         ended(true);
         onRefused("metadata", addressOf(peer));
-        return callback(toStatus(tooMuchMetadata(bytes, limits.metadataBytes), () => {}));
+        return end(toStatus(tooMuchMetadata(bytes, limits.metadataBytes), () => {}));
       }
-      call(each, (error, response) => {
+      handle(call, send, (error) => {
         ended(isRateLimit(error));
-        callback(error, response);
+        end(error);
       });
     };
+    implementation[method] = isStream(method) ? streaming(begin, connections) : unary(begin);
   }
-  server.addService(controlDefinition as grpc.ServiceDefinition, implementation);
+  server.addService(measured(controlDefinition), implementation);
   let address: Endpoint;
   try {
     address = await connections.listen(options.address);
@@ -175,7 +190,7 @@ function sizeOf(metadata: grpc.Metadata): number {
   }, 0);
 }
 
-function isRateLimit(error: Parameters<grpc.sendUnaryData<unknown>>[0]): boolean {
+function isRateLimit(error: Refusal | null): boolean {
   return error?.metadata?.get(ERROR_CODE_KEY)[0] === "RATE_LIMIT";
 }
 
@@ -199,15 +214,13 @@ function whyNot(error: Error): string {
   return messageOf(error);
 }
 
-type Call = grpc.ServerUnaryCall<unknown, unknown>;
-
 function handled(
   method: Method,
   handlers: ControlHandlers,
   onFault: ServerOptions["onFault"],
-): (call: Call, callback: grpc.sendUnaryData<unknown>) => void {
+): Begin {
   const handler = handlers[method] as (request: unknown, caller: Caller) => Promise<unknown>;
-  return (call, callback) => {
+  return (call, send, end) => {
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort(new ScistreamError("TIMEOUT", "the caller went away")));
     const caller: Caller = {
@@ -215,15 +228,23 @@ function handled(
       peer: call.getPeer(),
       token: bareToken(call.metadata.get(AUTHORIZATION)[0]?.toString() ?? ""),
     };
-    handler(call.request, caller).then(
-      (response) => callback(null, response),
-      (error) => callback(toStatus(error, (logId) => onFault(logId, method, error))),
+    const answer = async () => {
+      const response = await handler(call.request, caller);
+      if (!isStream(method)) return await send(response as object, gone.signal);
+      for await (const each of response as AsyncIterable<object>) {
+        await send(each, gone.signal);
+        if (gone.signal.aborted) break;
+      }
+    };
+    answer().then(
+      () => end(null),
+      (error) => end(toStatus(error, (logId) => onFault(logId, method, error))),
     );
   };
 }
 
 /** The one mapping of errors to the wire. What is not a ScistreamError tells nothing but a log id. */
-function toStatus(error: unknown, onFault: (logId: string) => void): Partial<grpc.StatusObject> {
+function toStatus(error: unknown, onFault: (logId: string) => void): Refusal {
   let known: ScistreamError;
   if (error instanceof ScistreamError) {
     known = error;

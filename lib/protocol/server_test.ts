@@ -1,5 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { WatchUpdate } from "../../proto/messages.ts";
 import { makeCertificate } from "../certificate.ts";
 import { ControlClient } from "./client.ts";
 import { controlDefinition, METHODS } from "./codec.ts";
@@ -91,4 +92,93 @@ Deno.test("a call with more header fields than anybody needs is turned away", as
   assertEquals(await call(0), null, "the connection goes on");
   client.close();
   server.closeNow();
+});
+
+/** A server whose watch answers this, and a client of it. */
+async function watched(watch: ControlHandlers["watch"]) {
+  const faults: unknown[] = [];
+  const server = await serveControl({ ...handlers(), watch }, {
+    address: ANYWHERE,
+    onFault: (_id, _method, error) => faults.push(error),
+  });
+  const client = new ControlClient({ address: server.address });
+  return {
+    client,
+    server,
+    faults,
+    [Symbol.dispose]() {
+      client.close();
+      server.closeNow();
+    },
+  };
+}
+
+const LONG = "x".repeat(64 << 10);
+const update = (at_ms: number) =>
+  ({ at_ms, sessions: [{ reason: LONG }] }) as unknown as WatchUpdate;
+
+Deno.test("a caller that is slow to take what streams holds the server back, and misses nothing", async () => {
+  let made = 0;
+  using it = await watched(() =>
+    Promise.resolve((async function* () {
+      while (made < 120) yield update(made++);
+    })())
+  );
+  const answers = it.client.stream("watch", {});
+  await answers.next();
+  // It stands still once everything between the two ends is full.
+  for (let before = -1, same = 0; same < 20; before = made) {
+    same = made === before ? same + 1 : 0;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert(made < 80, `${made} were made while one was taken`);
+  let taken = 1;
+  for await (const { at_ms } of answers) assertEquals(at_ms, taken++);
+  assertEquals(taken, 120);
+});
+
+for (const how of ["takes no more", "cancels", "closes the connection"]) {
+  Deno.test(`a caller who ${how} ends what streams to it`, async () => {
+    const ended = Promise.withResolvers<void>();
+    using it = await watched((_request, { signal }) =>
+      Promise.resolve((async function* () {
+        try {
+          yield update(1);
+          await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        } finally {
+          ended.resolve();
+        }
+      })())
+    );
+    const over = new AbortController();
+    const answers = it.client.stream("watch", {}, { signal: over.signal });
+    await answers.next();
+    if (how === "takes no more") await answers.return();
+    if (how === "cancels") over.abort(new Error("over"));
+    if (how === "closes the connection") {
+      it.client.close();
+      it.server.closeNow();
+    }
+    await ended.promise;
+    if (how === "cancels") await assertRejects(() => answers.next(), Error, "over");
+    await answers.return();
+    assertEquals(it.faults, []);
+  });
+}
+
+Deno.test("what streams ends with an error as any call does", async () => {
+  const known = new ScistreamError("AUTH_ERROR", "not any more");
+  for (const [error, code, faults] of [[known, "AUTH_ERROR", 0], [new Error(), "SERVER_ERR", 1]]) {
+    using it = await watched(() =>
+      Promise.resolve((async function* () {
+        yield update(1);
+        throw error;
+      })())
+    );
+    const seen: number[] = [];
+    const refused = await assertRejects(async () => {
+      for await (const { at_ms } of it.client.stream("watch", {})) seen.push(at_ms);
+    }, ScistreamError);
+    assertEquals([seen, refused.code, it.faults.length], [[1], code, faults] as never);
+  }
 });

@@ -32,10 +32,18 @@ export function boundFields(server: grpc.Server): void {
   (server as unknown as Private).commonServerOptions.maxHeaderListPairs = MOST_FIELDS;
 }
 
+/** What can be asked of an HTTP/2 session. */
+export interface SessionCounts {
+  /** How many streams there have been. */
+  streams: () => number;
+  /** Bytes that have been sent, before TLS if there is any. */
+  sent: () => number;
+}
+
 /** What is seen; a peer is `ip:port`. */
 export interface StreamEvents {
-  /** HTTP/2 is spoken on a connection; `countStreams` answers how many streams there have been. */
-  onSession: (peer: string, countStreams: () => number) => void;
+  /** HTTP/2 is spoken on a connection. */
+  onSession: (peer: string, counts: SessionCounts) => void;
   /** A stream came, with header fields of so many bytes in all. */
   onStream: (peer: string, bytes: number) => void;
   /** A message was too long, and refused by grpc-js. */
@@ -52,10 +60,10 @@ export function watchStreams(
   http2.on("session", (session: ServerHttp2Session) => {
     session.on("error", () => {});
     // Clients number their streams 1, 3, 5 and so on.
-    onSession(
-      peerOf(session),
-      () => session.destroyed ? 0 : Math.ceil((session.state.lastProcStreamID ?? 0) / 2),
-    );
+    onSession(peerOf(session), {
+      streams: () => session.destroyed ? 0 : Math.ceil((session.state.lastProcStreamID ?? 0) / 2),
+      sent: () => session.destroyed ? 0 : session.socket.bytesWritten,
+    });
   });
   const behind = http2.listeners("stream") as unknown as StreamListener[];
   http2.removeAllListeners("stream");

@@ -4,6 +4,7 @@
  */
 import type { Authenticator, Principal } from "../auth/authenticator.ts";
 import { addressOf } from "../protocol/address.ts";
+import { isStream, type Method } from "../protocol/codec.ts";
 import { messageOf, ScistreamError, Status } from "../protocol/errors.ts";
 import type { Caller, ControlHandlers } from "../protocol/server.ts";
 import { Uid } from "../protocol/uid.ts";
@@ -52,18 +53,23 @@ export function guarded(service: Service, front: Front): ControlHandlers {
         if (worth && !(error instanceof LimitError && !error.told)) front.audit?.write(entry);
       };
       let answered: (() => void) | undefined;
+      const end = (result: { answer?: Answer; error?: unknown }) => {
+        answered?.();
+        tell(result);
+      };
       try {
         const address = addressOf(caller.peer);
         who = await authenticate(front, caller, address);
         answered = front.guard.admit(who?.id ?? address, who?.name ?? address);
         const answer = await handler(request, { ...caller, who });
-        tell({ answer: answer as Answer });
+        if (isStream(method as Method)) {
+          return stillLetIn(answer as AsyncIterable<unknown>, front, { caller, who, end });
+        }
+        end({ answer: answer as Answer });
         return answer;
       } catch (error) {
-        tell({ error });
+        end({ error });
         throw error;
-      } finally {
-        answered?.();
       }
     },
   ]);
@@ -72,6 +78,37 @@ export function guarded(service: Service, front: Front): ControlHandlers {
 
 /** What may become of a caller. */
 export type AuthOutcome = "good" | "bad" | "forbidden" | "unreachable" | "limited";
+
+/**
+ * Passes an answer on that goes on for long: the caller must be let in at every part of it, for tokens
+ * end and rules change meanwhile. The call is over when the answer is.
+ */
+async function* stillLetIn(
+  answer: AsyncIterable<unknown>,
+  front: Front,
+  { caller, who, end }: {
+    caller: Caller;
+    who: Principal | undefined;
+    end: (result: { error?: unknown }) => void;
+  },
+): AsyncGenerator<unknown, void> {
+  let failed: { error: unknown } | undefined;
+  try {
+    for await (const part of answer) {
+      // Remembered, mostly; one token is asked about once, however many calls it carries.
+      const now = await front.auth?.authenticate(caller.token);
+      if (now?.id !== who?.id || now?.admin !== who?.admin) {
+        throw new ScistreamError("UNAVAILABLE", "what you may see here has changed; call again");
+      }
+      yield part;
+    }
+  } catch (error) {
+    failed = { error };
+    throw error;
+  } finally {
+    end(failed ?? {});
+  }
+}
 
 async function authenticate(
   { auth, guard, onAuthenticated }: Front,

@@ -364,6 +364,7 @@ export class Gateway {
   }
 }
 
-function shuttingDown(): ScistreamError {
+/** What calls are answered while it closes. */
+export function shuttingDown(): ScistreamError {
   return new ScistreamError("UNAVAILABLE", "this control server is shutting down; try again later");
 }

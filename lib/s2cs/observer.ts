@@ -33,8 +33,8 @@ export class Observer {
    * The latest snapshot and those that follow, until the signal. Whoever is slow misses some.
    */
   async *watch(signal: AbortSignal): AsyncGenerator<Snapshot, void> {
-    const over = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => over.resolve(), { once: true });
+    const wake = () => this.#tell();
+    signal.addEventListener("abort", wake, { once: true });
     this.#watchers++;
     this.#look();
     let seen: Snapshot | undefined;
@@ -44,10 +44,11 @@ export class Observer {
           seen = this.#latest;
           yield seen;
         } else {
-          await Promise.race([this.#changed.promise, over.promise]);
+          await this.#changed.promise;
         }
       }
     } finally {
+      signal.removeEventListener("abort", wake);
       if (--this.#watchers === 0) {
         this.#latest = undefined;
         this.#wake();
@@ -62,11 +63,16 @@ export class Observer {
       const atMs = Date.now();
       const sessions = await this.#take();
       this.#latest = { atMs, sessions };
-      this.#changed.resolve();
-      this.#changed = Promise.withResolvers();
+      this.#tell();
       if (this.#watchers > 0) await this.#pause();
     }
     this.#isLooking = false;
+  }
+
+  /** Has everybody look again. */
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 
   #pause(): Promise<void> {

@@ -29,6 +29,7 @@ import { Gateway, type GatewayOptions } from "./gateway.ts";
 import type { Http } from "./http.ts";
 import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
 import type { Measured } from "./metrics.ts";
+import { Observer } from "./observer.ts";
 import { PortPool } from "./ports.ts";
 import { fromText } from "./record.ts";
 import { Refusals } from "./refusals.ts";
@@ -99,6 +100,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   let front: Front;
   let http: Http | undefined;
   let tls = options.tls;
+  const closing = new AbortController();
   try {
     makeHome(options.stateDir, home);
     const failed = (what: string) => () => counters.writeErrors.add(what);
@@ -121,6 +123,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       refusals,
     });
     gateway = new Gateway(settings);
+    const observer = new Observer(() => gateway.list());
     const measured: Measured = {
       counters,
       limits,
@@ -140,7 +143,8 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     await dataServer.start(home, resumed);
     reach("recovery.done");
     front = { auth: options.auth, audit, guard, ...countedBy(counters) };
-    handlers.resolve(guarded(service(gateway, type), front));
+    const watching = { observer, closing: closing.signal };
+    handlers.resolve(guarded(service(gateway, type, watching), front));
   } catch (error) {
     handlers.reject(error);
     throw error;
@@ -162,6 +166,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       front.auth = changed.auth;
     },
     stop(force = false) {
+      closing.abort();
       const released = gateway.close(force ? 0 : drainTimeoutMs, keepSessions);
       stopping ??= (async () => {
         const reconciled = reconciling.stop();

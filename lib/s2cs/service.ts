@@ -13,6 +13,7 @@ import { parseNumConn, parseRate, parseRole, type Rate } from "../protocol/value
 import type { Connections, Gateway, SessionReport } from "./gateway.ts";
 import { sessionStatus } from "./report.ts";
 import type { Which } from "./sessions.ts";
+import { type Watching, watchSessions } from "./watch.ts";
 
 /** Addresses that one message may carry. */
 const MOST_ADDRESSES = 10_000;
@@ -31,8 +32,9 @@ export type Service = {
 /**
  * The service's methods over this gateway.
  * @param type the data server type that status tells
+ * @param watching what watches look through, and until when
  */
-export function service(gateway: Gateway, type: string): Service {
+export function service(gateway: Gateway, type: string, watching: Watching): Service {
   const report = (each: SessionReport) => sessionStatus(each, type, gateway.enforcesRates);
 
   return {
@@ -78,6 +80,12 @@ export function service(gateway: Gateway, type: string): Service {
     async list(_message, { who }) {
       const reports = await gateway.list(who);
       return { sessions: reports.map(report) };
+    },
+
+    async watch(message, { who, signal }) {
+      const { uid, session } = message;
+      const which = uid === "" && session === "" ? undefined : parseWhich(message);
+      return await watchSessions({ ...watching, gateway, report }, { which, who, signal });
     },
 
     whoami(_message, { who }) {

@@ -9,7 +9,7 @@ import { parseAddress, type Reach, withClient } from "../cli/connection.ts";
 import { UsageError } from "../cli/flags.ts";
 import { openTokens } from "../cli/tokens.ts";
 import { ScistreamError } from "../protocol/errors.ts";
-import { humanTime } from "./status.ts";
+import { humanTime, isoTime } from "./status.ts";
 
 /** What to look at. */
 export interface CheckOptions {
@@ -68,7 +68,7 @@ export async function checkAuth(options: CheckOptions, line: Reach, io: Io): Pro
       scope: login.scope,
       issuer: login.issuer,
       identity: login.name,
-      expires: current.expiresMs === 0 ? "" : new Date(current.expiresMs).toISOString(),
+      expires: isoTime(current.expiresMs),
       refreshed: login.refreshToken !== undefined,
       servers: await Promise.all(says),
       ...options.showToken ? { token: token.reveal() } : {},

@@ -4,6 +4,7 @@
  */
 import type { Io } from "../cli/command.ts";
 import { type Reach, withClient } from "../cli/connection.ts";
+import { jsonLine } from "../cli/json.ts";
 import { waiting } from "../cli/progress.ts";
 import type { ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
@@ -19,6 +20,8 @@ export interface RequestFlow extends SessionRequest {
   prodListeners?: readonly Endpoint[];
   /** The application's addresses, where this client says the hello itself. */
   receivers?: readonly Endpoint[];
+  /** Print JSON. */
+  json?: boolean;
   io: Io;
 }
 
@@ -28,11 +31,15 @@ export function runRequest(flow: RequestFlow): Promise<void> {
 }
 
 async function request(client: ControlClient, flow: RequestFlow): Promise<void> {
-  const { uid, role, receivers, io } = flow;
-  const { out, interrupted } = io;
+  const { uid, role, receivers, io, json, s2cs } = flow;
+  const { interrupted } = io;
+  const out = json ? () => {} : io.out;
+  const named = { uid: uid.reveal(), session: uid.session, s2cs, role };
+  const token = await client.token();
+  if (json) io.out(jsonLine("request", { ...named, access_token: token }));
   out("uid; s2cs; access_token; role");
   // The application controller takes the token from here (contract section 6).
-  out(`${uid.reveal()} ${flow.s2cs} ${await client.token()} ${role}`);
+  out(`${uid.reveal()} ${s2cs} ${token} ${role}`);
   out("waiting for hello message");
   if (receivers) out("sending client request message");
   out("started client request");
@@ -64,6 +71,8 @@ async function request(client: ControlClient, flow: RequestFlow): Promise<void> 
       await releaseSession(client, uid, { force: true, deadlineMs: UNDO_MS }).catch(() => {});
       throw error;
     }
+    const { listeners, prod_listeners } = response;
+    if (json) io.out(jsonLine("session", { ...named, listeners, prod_listeners, targets }));
     if (receivers) out(`Listeners: [${response.listeners.map((each) => `'${each}'`).join(", ")}]`);
   } finally {
     line.stop();

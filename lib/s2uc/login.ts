@@ -10,10 +10,12 @@ import { findLogins, isSame, revoke } from "../auth/tokens.ts";
 import { openBrowser } from "../cli/browser.ts";
 import type { Io } from "../cli/command.ts";
 import { UsageError } from "../cli/flags.ts";
+import { jsonLine } from "../cli/json.ts";
 import type { Server, Servers } from "../cli/servers.ts";
 import { openTokens } from "../cli/tokens.ts";
 import { messageOf } from "../protocol/errors.ts";
 import { readProvider } from "../cli/auth_flags.ts";
+import { isoTime } from "./status.ts";
 
 /** How to log in. */
 export interface LoginOptions {
@@ -26,6 +28,8 @@ export interface LoginOptions {
   resource?: string;
   redirectUri?: string;
   browser: boolean;
+  /** Print JSON. */
+  json: boolean;
 }
 
 /** Scopes that one trip to a provider is for. */
@@ -46,8 +50,12 @@ export async function logIn(options: LoginOptions, servers: Servers, io: Io): Pr
         ...logins,
       ])
     );
-    for (const login of logins) {
-      io.out(`logged in${login.name && ` as ${login.name}`} for ${login.scope}`);
+    for (const { scope, issuer, name, expiresMs } of logins) {
+      io.out(
+        options.json
+          ? jsonLine("login", { scope, issuer, identity: name, expires: isoTime(expiresMs) })
+          : `logged in${name && ` as ${name}`} for ${scope}`,
+      );
     }
   }
 }
@@ -98,7 +106,7 @@ async function travel(trip: Trip, options: LoginOptions, io: Io): Promise<Login[
       `--client-id is missing: which client are SciStream's users at ${issuer}?`,
     );
   }
-  const { globusUrl, browser } = options;
+  const { globusUrl, browser, json } = options;
   const settings = await readProvider({ issuer, issuerCa, globusUrl });
   using provider = new Provider(settings);
   const begin = (redirectUri: string) =>
@@ -107,8 +115,9 @@ async function travel(trip: Trip, options: LoginOptions, io: Io): Promise<Login[
     const uri = options.redirectUri ?? "http://127.0.0.1/callback";
     await using loopback = listenForBrowser(uri, io.interrupted);
     const authorization = await begin(loopback.redirectUri);
-    if (openBrowser(authorization.url, io.env)) io.out("Your browser should open now. If not,");
-    show(provider, authorization, io);
+    const opened = openBrowser(authorization.url, io.env);
+    if (opened && !json) io.out("Your browser should open now. If not,");
+    show(provider, authorization, options, io);
     const answer = await loopback.answer((parameters) => authorization.isAnswer(parameters));
     return await authorization.redirected(answer);
   }
@@ -116,17 +125,24 @@ async function travel(trip: Trip, options: LoginOptions, io: Io): Promise<Login[
     ? `${provider.issuer}/v2/web/auth-code`
     : "http://127.0.0.1/callback";
   const authorization = await begin(options.redirectUri ?? page);
-  show(provider, authorization, io);
+  show(provider, authorization, options, io);
+  const say = json ? io.err : io.out;
   if (!provider.globus && options.redirectUri === undefined) {
-    io.out("The browser then fails to show a page of 127.0.0.1: copy that page's whole address.");
+    say("The browser then fails to show a page of 127.0.0.1: copy that page's whole address.");
   }
-  io.out("Enter the resulting Authorization Code here:");
+  say("Enter the resulting Authorization Code here:");
   const pasted = await io.readLine();
   if (!pasted) throw new UsageError("no authorization code was entered");
   return await authorization.pasted(pasted);
 }
 
-function show(provider: Provider, { url }: Authorization, io: Io): void {
+function show(
+  provider: Provider,
+  { url }: Authorization,
+  { json }: LoginOptions,
+  io: Io,
+): void {
+  if (json) return io.out(jsonLine("login-url", { url }));
   const line = "-".repeat(36);
   const who = provider.globus ? "Globus" : provider.name;
   for (const text of [`Please authenticate with ${who} here:`, line, url, line, ""]) io.out(text);
@@ -136,7 +152,10 @@ function show(provider: Provider, { url }: Authorization, io: Io): void {
  * Gives tokens back to their provider and forgets them, those of all scopes if none is named.
  * Answers whether the provider has taken all of them.
  */
-export async function logOut(scopes: readonly string[], io: Io): Promise<boolean> {
+export async function logOut(
+  { scope: scopes, json }: { scope: readonly string[]; json: boolean },
+  io: Io,
+): Promise<boolean> {
   const store = await openTokens(io);
   let revoked = true;
   await store.change(async (all) => {
@@ -146,9 +165,12 @@ export async function logOut(scopes: readonly string[], io: Io): Promise<boolean
       return logins;
     });
     await Promise.all(leaving.map(async (login) => {
+      const { scope } = login;
+      const told = (revoked: boolean) => json && io.out(jsonLine("logout", { scope, revoked }));
       try {
         const ended = await revoke(login);
-        io.out(`logged out of ${login.scope}`);
+        if (!json) io.out(`logged out of ${scope}`);
+        told(ended);
         if (!ended) {
           io.err(
             `the access token for ${login.scope} is of a kind that its provider cannot revoke; it is removed here, and ends by itself at ${
@@ -158,13 +180,14 @@ export async function logOut(scopes: readonly string[], io: Io): Promise<boolean
         }
       } catch (error) {
         revoked = false;
+        told(false);
         io.err(`WARNING: ${messageOf(error)}`);
         io.err(
           `WARNING: the tokens for ${login.scope} are removed here, but go on for whoever has them until they expire`,
         );
       }
     }));
-    if (leaving.length === 0) io.out("you were not logged in");
+    if (leaving.length === 0 && !json) io.out("you were not logged in");
     return all.filter((each) => !leaving.includes(each));
   });
   return revoked;

@@ -4,7 +4,7 @@
  */
 import type { SessionStatus } from "../../proto/messages.ts";
 import type { Networks } from "../protocol/cidr.ts";
-import type { ControlClient } from "../protocol/client.ts";
+import type { CallOptions, ControlClient } from "../protocol/client.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError } from "../protocol/errors.ts";
 import { Uid } from "../protocol/uid.ts";
@@ -19,7 +19,7 @@ import {
   updateRate,
   updateSession,
 } from "./requests.ts";
-import { type WatchOptions, watchSession } from "./watch.ts";
+import { watchSession } from "./watch_session.ts";
 
 /** An address, or `host:port`. */
 export type Address = Endpoint | string;
@@ -89,7 +89,7 @@ export class OpenSide implements AsyncDisposable {
   }
 
   /** Its status again and again, until it is over or the signal. */
-  watch(options: WatchOptions = {}): AsyncGenerator<SessionStatus, void> {
+  watch(options: Pick<CallOptions, "signal"> = {}): AsyncGenerator<SessionStatus, void> {
     return watchSession(this.client, this.uid, options);
   }
 

@@ -3,6 +3,7 @@
  * @module
  */
 import type { AppResponse, Response, SessionStatus, WhoamiResponse } from "../../proto/messages.ts";
+import { pause } from "../pause.ts";
 import type { CallOptions, ControlClient } from "../protocol/client.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
@@ -88,13 +89,14 @@ export async function releaseNamed(
   );
 }
 
-/** Releases every session that the caller may list. */
+/** Releases every session that the caller may list; answers their public ids. */
 export async function releaseAll(
   client: ControlClient,
   options: ReleaseOptions = {},
-): Promise<void> {
-  const sessions = await listSessions(client, options);
-  await releaseNamed(client, sessions.map(({ session }) => session), options);
+): Promise<string[]> {
+  const names = (await listSessions(client, options)).map(({ session }) => session);
+  await releaseNamed(client, names, options);
+  return names;
 }
 
 /** A session as its gateway sees it now. */
@@ -172,19 +174,4 @@ function mayPass(error: ScistreamError): boolean {
   const unknownUid = error.code === "INVALID_UID" && error.status === Status.NOT_FOUND;
   // The reference answers an unknown uid with a bare UNKNOWN status.
   return unknownUid || error.code === "CONN_ERROR" || error.code === "SERVER_ERR";
-}
-
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  signal?.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }

@@ -16,6 +16,11 @@ export function humanBytes(bytes: number): string {
   return `${bytes.toFixed(digits)} ${units[unit]}`;
 }
 
+/** Milliseconds since 1970 in ISO 8601; empty for 0, which is not known. */
+export function isoTime(ms: number): string {
+  return ms === 0 ? "" : new Date(ms).toISOString();
+}
+
 /** 3725 seconds as "1h 2m". */
 export function humanTime(seconds: number): string {
   // The control server's clock may be ahead of this one.
@@ -67,18 +72,24 @@ function flow(bytes: number, speed: number): string {
   return humanBytes(bytes) + (speed > 0 ? ` (${humanBytes(speed)}/s)` : "");
 }
 
-/** All sessions of a server, a line each, under a head. */
-export function listLines(sessions: readonly SessionStatus[], nowMs: number): string[] {
-  if (sessions.length === 0) return ["no sessions"];
+/** Sessions of one or several servers, a line each, under a head; with their servers if `several`. */
+export function listLines(
+  servers: readonly { s2cs: string; sessions: readonly SessionStatus[] }[],
+  nowMs: number,
+  several: boolean,
+): string[] {
+  const all = servers.flatMap(({ s2cs, sessions }) => sessions.map((each) => ({ s2cs, each })));
+  if (all.length === 0) return ["no sessions"];
   // Where callers are not known, nobody owns anything.
-  const owned = sessions.some(({ owner }) => owner !== "");
-  const rows = sessions.map((each) => {
+  const owned = all.some(({ each }) => each.owner !== "");
+  const rows = all.map(({ s2cs, each }) => {
     const uncounted = each.channels.some((channel) => channel.uncounted);
     const sum = (
       key: "connections_open" | "bytes_to_target" | "bytes_from_target",
       show: (total: number) => string = String,
     ) => uncounted ? "?" : show(each.channels.reduce((total, channel) => total + channel[key], 0));
     return [
+      ...several ? [s2cs] : [],
       each.session,
       each.role,
       each.state,
@@ -93,6 +104,7 @@ export function listLines(sessions: readonly SessionStatus[], nowMs: number): st
   });
   return table([
     [
+      ...several ? ["SERVER"] : [],
       "SESSION",
       "ROLE",
       "STATE",

@@ -34,6 +34,7 @@ async function scripted(port: number, override: Partial<ControlHandlers> = {}) {
     },
     status: () => Promise.reject(new Error("not asked")),
     list: () => Promise.reject(new Error("not asked")),
+    watch: () => Promise.reject(new Error("not asked")),
     whoami: () => Promise.reject(new Error("not asked")),
   };
   const server = await serveControl(handlers, {
@@ -143,6 +144,8 @@ Deno.test("a request whose update is refused is released, and its error told", a
     readHidden: () => Promise.resolve(undefined),
     interactive: false,
     draw: quiet,
+    paint: quiet,
+    terminal: () => undefined,
     watched: false,
     interrupted: never,
     forced: never,

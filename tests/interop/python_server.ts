@@ -201,6 +201,13 @@ Deno.test("what the reference does not offer or refuses fails, and says why", as
     assertEquals([ended.code, ended.out], [1, ""]);
     assertMatch(ended.err, /^error: \[NOT_IMPLEMENTED\] .* does not offer list\b/);
   });
+  await t.step("watch", async () => {
+    for (const words of [[uid], ["--json"]]) {
+      const ended = await scistream(["s2uc", "watch", ...words, ...server.flags]);
+      assertEquals([ended.code, ended.out], [1, ""]);
+      assertMatch(ended.err, /NOT_IMPLEMENTED.* does not offer watch: only SciStream's own does/);
+    }
+  });
   await t.step("release of an unknown uid", async () => {
     const ended = await scistream(["s2uc", "release", uid, ...server.flags]);
     assertEquals([ended.code, ended.out], [1, ""]);

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { ControlClient } from "../../lib/protocol/client.ts";
-import type { Method } from "../../lib/protocol/codec.ts";
+import type { Answer, UnaryMethod } from "../../lib/protocol/codec.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
 import { ScistreamError } from "../../lib/protocol/errors.ts";
 import type { ControlMethods } from "../../proto/messages.ts";
@@ -78,12 +78,12 @@ export async function calling<T>(
 }
 
 /** One call with this token. */
-export function call<M extends Method>(
+export function call<M extends UnaryMethod>(
   gateway: Gateway,
   token: string | undefined,
   method: M,
   message: Partial<ControlMethods[M]["request"]> = {},
-): Promise<ControlMethods[M]["response"]> {
+): Promise<Answer<M>> {
   return calling(gateway, token, (client) => client.call(method, message));
 }
 

@@ -14,6 +14,7 @@ import { bareToken } from "../../../lib/protocol/token.ts";
 import { MOCK_UID, Uid } from "../../../lib/protocol/uid.ts";
 import { parseNumConn, parseRate, parseRole, PortRange } from "../../../lib/protocol/values.ts";
 import type { Gateway } from "../../../lib/s2cs/gateway.ts";
+import { Observer } from "../../../lib/s2cs/observer.ts";
 import { service } from "../../../lib/s2cs/service.ts";
 import { attempt, attemptLater, type Target, textOf } from "../target.ts";
 import { CERTIFICATE, KEY } from "./pem.ts";
@@ -168,6 +169,8 @@ const messages: Target = {
     message("status", { session: "1a2b3c4d" }),
     message("list", {}),
     message("whoami", {}),
+    message("watch", { session: "1a2b3c4d" }),
+    message("watch", {}),
   ],
   dictionary: [MOCK_UID, "PROD", "CONS", "\x0a\x01", "\x12\x00", "\xff\xff\xff\xff\x0f"],
   async run(bytes) {
@@ -184,7 +187,9 @@ const messages: Target = {
     const again = definition.requestDeserialize(definition.requestSerialize(request));
     assertEquals(again, request);
     const caller = { signal: AbortSignal.abort() };
-    const serve = service(IDLE, "Mock")[method] as (
+    const observer = new Observer(() => Promise.resolve([]));
+    const watching = { observer, closing: caller.signal };
+    const serve = service(IDLE, "Mock", watching)[method] as (
       message: object,
       caller: object,
     ) => Promise<unknown>;
