@@ -51,7 +51,19 @@ export {
   type Role,
   type SessionRequest,
 } from "./lib/protocol/values.ts";
-export { type Level, LEVELS, type Log, noLog, textLog } from "./lib/log.ts";
+export {
+  inModule,
+  type Level,
+  LEVELS,
+  type Levels,
+  lineLog,
+  type Log,
+  type LogEntry,
+  type LogFormat,
+  type Module,
+  MODULES,
+  noLog,
+} from "./lib/log.ts";
 export { connect, type Connected, type ConnectOptions } from "./lib/s2uc/connect.ts";
 export {
   type Address,

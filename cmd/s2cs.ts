@@ -2,11 +2,12 @@ import { command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { openAccess, warnIfShared, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
 import { type Options, UsageError } from "../lib/cli/flags.ts";
 import { limitsOf } from "../lib/cli/limit_flags.ts";
+import { levelsOf, openLog } from "../lib/cli/log_flags.ts";
 import { reloader } from "../lib/cli/reloader.ts";
 import { checkTogether, s2csFlags } from "../lib/cli/s2cs_flags.ts";
 import { watchFiles } from "../lib/cli/watched_files.ts";
 import { arm } from "../lib/fault_points.ts";
-import { type Log, textLog } from "../lib/log.ts";
+import { inModule, type Log } from "../lib/log.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { messageOf } from "../lib/protocol/errors.ts";
 import type { ServerTls } from "../lib/protocol/server.ts";
@@ -31,20 +32,28 @@ while it runs is named.`,
     "scistream cert --ip 192.168.10.11",
     "s2cs --listener-ip 192.168.10.11 --port 5007",
   ],
-  async run(line, io) {
+  async run(line, terminal) {
     const { options } = line;
     if (options.version) {
-      io.out(`s2cs, version: ${versionLine()}`);
+      terminal.out(`s2cs, version: ${versionLine()}`);
       return Exit.OK;
     }
     const fault = runtimeFault(Deno.version.deno);
     if (fault) throw new UsageError(fault);
     checkTogether(options);
+    using logging = openLog(options, terminal.err);
+    const { log } = logging;
+    // What reads JSON takes nothing else.
+    const io = options.logFormat === "text"
+      ? terminal
+      : { ...terminal, err: (line: string) => log("warn", line) };
     warnOfShownSecret(line, io);
     // From the first moment: the signal's own meaning is the end of the process.
     const started = Promise.withResolvers<void>();
-    io.onHangUp(() => started.promise.then(() => reload("SIGHUP")));
-    const log = textLog(options.verbose ? "debug" : "info", io.err);
+    io.onHangUp(() => {
+      logging.reopen();
+      started.promise.then(() => reload("SIGHUP"));
+    });
     const point = io.env("SCISTREAM_FAULT_POINT");
     if (point !== undefined) arm(point);
     const { parseType } = await import("../lib/s2ds/types.ts");
@@ -86,8 +95,14 @@ while it runs is named.`,
     const reload = reloader(line, {
       log,
       hasAuth: changeable.auth !== undefined,
-      read: (next) => readChangeable(next, io, log),
-      apply: (changed) => server.reload(changed),
+      read: async (next) => ({
+        ...await readChangeable(next, io, log),
+        levels: levelsOf(next),
+      }),
+      apply: (changed) => {
+        logging.configure(changed.levels);
+        server.reload(changed);
+      },
     });
     started.resolve();
     const { ssl, serverCrt, serverKey, clientSecretFile, issuerCa } = options;
@@ -119,7 +134,7 @@ async function readChangeable(
 ): Promise<Changeable> {
   const { ssl, serverCrt, serverKey } = options;
   const callerLimits = limitsOf(options);
-  const access = await openAccess(options, log);
+  const access = await openAccess(options, inModule(log, "auth"));
   let tls: ServerTls | undefined;
   try {
     if (ssl) tls = await readTls(serverCrt, serverKey, io.err);

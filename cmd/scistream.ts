@@ -12,6 +12,7 @@ import { jsonLine } from "../lib/cli/json.ts";
 import { printable } from "../lib/cli/printable.ts";
 import { messageOf, quote } from "../lib/protocol/errors.ts";
 import { configFile } from "../lib/state_dir.ts";
+import { isTraced, startTracing, traced } from "../lib/trace.ts";
 import { VERSION, versionLine, versionParts } from "../lib/version.ts";
 
 /** The first word of a command line, and what it leads to. */
@@ -79,6 +80,9 @@ each facility's gateway reserves ports and runs data servers (s2ds); the user cl
 (s2uc) asks both sides for a session; the application controller (appctrl) tells where
 the application listens.`;
 
+/** First words of commands that serve. */
+const SERVERS = ["s2cs", "s2ds"];
+
 /**
  * Runs a command line; answers the exit code.
  * @param how whether errors are told as JSON, once that is known
@@ -121,8 +125,12 @@ async function main(argv: readonly string[], io: Io, how: { json: boolean }): Pr
   const line = await read();
   if ("json" in line.options) how.json = line.options.json === true;
   if (line.rest.length > 0 && !found.rest) throw new UsageError(`unexpected argument "--"`);
+  const parent = io.env("TRACEPARENT");
+  if (isTraced(io.env)) await startTracing();
   keepOnly(found.needs);
-  return await found.run(line, io);
+  // What a server does is traced by its calls.
+  if (SERVERS.includes(word)) return await found.run(line, io);
+  return await traced(`${word} ${found.name}`, { parent }, () => found.run(line, io));
 }
 
 async function loadGroup(word: string): Promise<Group> {
@@ -205,6 +213,18 @@ async function help(words: readonly string[], io: Io): Promise<void> {
   show({ path: group.name, summary: group.summary, commands: group.commands });
 }
 
+/** Writes a line past the console. As there, nobody is told when nobody reads it. */
+function write(stream: { writeSync(bytes: Uint8Array): number }, line: string): void {
+  const bytes = new TextEncoder().encode(`${printable(line)}\n`);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += stream.writeSync(bytes.subarray(written));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
 /** The process's own streams and signals. */
 function processIo(): Io {
   const interrupted = new AbortController();
@@ -218,9 +238,12 @@ function processIo(): Io {
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   const encoder = new TextEncoder();
   const draw = (text: string) => void Deno.stderr.writeSync(encoder.encode(text));
+  // Only a server's log is for others: results have uids and tokens in them.
+  const exportsOut = !isTraced((name) => Deno.env.get(name));
+  const exportsErr = exportsOut || SERVERS.includes(Deno.args[0] ?? "");
   return {
-    out: (line) => console.log(printable(line)),
-    err: (line) => console.error(printable(line)),
+    out: (line) => exportsOut ? console.log(printable(line)) : write(Deno.stdout, line),
+    err: (line) => exportsErr ? console.error(printable(line)) : write(Deno.stderr, line),
     env: (name) => Deno.env.get(name),
     readLine: () => readLine(interrupted.signal),
     readHidden: (prompt) => readLine(interrupted.signal, () => draw(prompt)),

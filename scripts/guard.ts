@@ -11,7 +11,10 @@ export interface Source {
 const RULES: { room: string; may: string[]; packages?: string[] }[] = [
   { room: "proto/", may: [], packages: [] },
   // The protocol knows nothing of sockets, flags or sessions.
-  { room: "lib/protocol/", may: ["lib/protocol/", "lib/buckets.ts", "lib/pause.ts", "proto/"] },
+  {
+    room: "lib/protocol/",
+    may: ["lib/protocol/", "lib/buckets.ts", "lib/pause.ts", "lib/trace.ts", "proto/"],
+  },
   // Data servers know nothing of sessions or gRPC.
   {
     room: "lib/s2ds/",
@@ -21,6 +24,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/protocol/",
       "lib/certificate.ts",
       "lib/fault_points.ts",
+      "lib/log.ts",
       "lib/private_folder.ts",
       "lib/self.ts",
       "templates/",
@@ -41,9 +45,11 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/log.ts",
       "lib/private_folder.ts",
       "lib/version.ts",
+      "lib/rotated_file.ts",
+      "lib/trace.ts",
       "proto/",
     ],
-    packages: ["node:", "prom-client"],
+    packages: ["node:", "prom-client", "@grpc/"],
   },
   // Who somebody is has nothing to do with what they ask for.
   {

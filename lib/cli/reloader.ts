@@ -14,26 +14,27 @@ const CHANGEABLE = new Set([
   ...Object.keys(serverAuthFlags),
   ...Object.keys(limitFlags).filter((key) => !["maxMessageBytes", "maxStreams"].includes(key)),
   ...["serverCrt", "serverKey", "helloTimeout", "drainTimeout", "keepSessions"],
+  ...["logLevel", "verbose"],
   ...["maxSessions", "maxConn", "capacity", "config"],
 ]);
 
 /** What a reload is done with. */
-interface Reloading<F extends Flags> {
+interface Reloading<F extends Flags, C extends Changeable> {
   log: Log;
   /** Whether callers are authenticated, to begin with. */
   hasAuth: boolean;
   /** Reads the files that the options name. */
-  read: (options: Options<F>) => Promise<Changeable>;
-  apply: (changed: Changeable) => void;
+  read: (options: Options<F>) => Promise<C>;
+  apply: (changed: C) => void;
 }
 
 /**
  * Answers what reads everything again and applies what may change: one at a time, whole or not at all.
  * What is wrong is logged, and the old settings stay.
  */
-export function reloader<F extends Flags>(
+export function reloader<F extends Flags, C extends Changeable>(
   line: CommandLine<F>,
-  { log, hasAuth, read, apply }: Reloading<F>,
+  { log, hasAuth, read, apply }: Reloading<F, C>,
 ): (why: string) => Promise<void> {
   let now = line;
   let turn: Promise<void> = Promise.resolve();

@@ -9,6 +9,7 @@ import { TYPE_NAMES } from "../s2ds/type_names.ts";
 import { checkAccess, serverAuthFlags } from "./auth_flags.ts";
 import { bool, choice, integer, type Options, parsed, seconds, text, UsageError } from "./flags.ts";
 import { limitFlags, limitsOf } from "./limit_flags.ts";
+import { logFlags } from "./log_flags.ts";
 
 /** All of them; help is made from this table. */
 export const s2csFlags = {
@@ -108,6 +109,9 @@ export const s2csFlags = {
     parseLoopback,
     { value: "IP:PORT" },
   ),
+  reflection: bool("serve gRPC server reflection, which tells anybody what the calls look like", {
+    default: "True",
+  }),
   ...limitFlags,
   maxSessions: integer("sessions at once", { default: "1000", least: 1, most: 1_000_000 }),
   maxConn: integer("channels of one session", { default: "100", least: 1, most: 10_000 }),
@@ -120,7 +124,7 @@ export const s2csFlags = {
     { value: "FILE", default: "" },
   ),
   config: text("TOML file with any of these options as keys", { value: "FILE" }),
-  verbose: bool("log every call", { short: "v" }),
+  ...logFlags,
   version: bool("print the version and end"),
 };
 

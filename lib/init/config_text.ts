@@ -13,6 +13,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   image: "haproxy:2.8",
   proxyDir: "/var/lib/scistream/proxies",
   http: "127.0.0.1:5080",
+  logFile: "/var/log/scistream/s2cs.log",
   issuer: "https://login.example.org",
   issuerCa: "/etc/scistream/issuer-ca.pem",
   clientId: "5f2ab3f0-0001-4c3f-8c7e-1f4b8a6f0c11",

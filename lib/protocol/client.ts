@@ -6,6 +6,8 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import tls from "node:tls";
 import type { ControlMethods } from "../../proto/messages.ts";
+import { traced } from "../trace.ts";
+import { callAttributes, spanName } from "./call_span.ts";
 import {
   type Answer,
   controlDefinition,
@@ -91,10 +93,27 @@ export class ControlClient implements Disposable {
    * Calls a method of the service.
    * @throws {ScistreamError} as the server answered, or CONN_ERROR when it could not be reached
    */
-  async call<M extends UnaryMethod>(
+  call<M extends UnaryMethod>(
     method: M,
     request: Partial<ControlMethods[M]["request"]>,
     options: CallOptions = {},
+  ): Promise<Answer<M>> {
+    const { host, port } = this.address;
+    const span = {
+      kind: "client" as const,
+      attributes: {
+        ...callAttributes(method, request),
+        "server.address": host,
+        "server.port": port,
+      },
+    };
+    return traced(spanName(method), span, () => this.#call(method, request, options));
+  }
+
+  async #call<M extends UnaryMethod>(
+    method: M,
+    request: Partial<ControlMethods[M]["request"]>,
+    options: CallOptions,
   ): Promise<Answer<M>> {
     const { path, requestSerialize, responseDeserialize, metadata, bounds } = await this
       .#prepare(method, options);

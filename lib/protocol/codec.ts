@@ -3,7 +3,7 @@
  * @module
  */
 import { fromJSON } from "@grpc/proto-loader";
-import type { ServiceDefinition } from "@grpc/proto-loader";
+import type { Options, PackageDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
 import proto from "../../proto/scistream.proto" with { type: "text" };
 import type { ControlMethods } from "../../proto/messages.ts";
@@ -23,11 +23,19 @@ export type Answer<M extends Method> = ControlMethods[M]["response"] extends
 
 const OPTIONS = { keepCase: true, defaults: true, arrays: true, longs: Number };
 
-const loaded = fromJSON(protobuf.parse(proto, { keepCase: true }).root.toJSON(), OPTIONS);
+/** What the text of a .proto file defines, by full name. */
+export function definitionsOf(text: string, options: Options): PackageDefinition {
+  return fromJSON(protobuf.parse(text, { keepCase: options.keepCase }).root.toJSON(), options);
+}
+
+/** What proto/scistream.proto defines. */
+export const controlPackage: PackageDefinition = definitionsOf(proto, OPTIONS);
 
 /** The Control service as grpc-js takes it, for both ends. */
 export const controlDefinition: ServiceDefinition = Object.fromEntries(
-  Object.entries(loaded["scistream.Control"] as ServiceDefinition).map(([name, method]) => [name, {
+  Object.entries(controlPackage["scistream.Control"] as ServiceDefinition).map((
+    [name, method],
+  ) => [name, {
     ...method,
     requestSerialize: (message: object) => method.requestSerialize(withoutDefaults(message)),
     responseSerialize: (message: object) => method.responseSerialize(withoutDefaults(message)),

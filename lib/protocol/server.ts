@@ -5,6 +5,8 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { ControlMethods } from "../../proto/messages.ts";
+import { traced, TRACEPARENT } from "../trace.ts";
+import { callAttributes, spanName } from "./call_span.ts";
 import { controlDefinition, isStream, type Method, METHODS } from "./codec.ts";
 import { addressOf } from "./address.ts";
 import {
@@ -21,6 +23,7 @@ import { type ConnectionRefusal, Connections } from "./connections.ts";
 import { Endpoint } from "./endpoint.ts";
 import { messageOf, ScistreamError } from "./errors.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
+import { implement, type PublicService } from "./public_service.ts";
 import type { Secret } from "./secret.ts";
 import { boundFields, watchStreams } from "./streams.ts";
 import { AUTHORIZATION, bareToken, ERROR_CODE_KEY } from "./token.ts";
@@ -68,7 +71,9 @@ export interface ServerOptions {
   /** Told of whom the limits kept out. */
   onRefused?: (why: ServerRefusal, address: string) => void;
   /** Told of every error that is a fault of ours, with the log id that the caller was given. */
-  onFault: (logId: string, method: Method, error: unknown) => void;
+  onFault: (logId: string, method: string, error: unknown) => void;
+  /** Services beside Control, for anybody. */
+  publicServices?: readonly PublicService[];
 }
 
 /** A listening Control service. */
@@ -79,7 +84,7 @@ export interface ControlServer {
   readonly connections: number;
   /** From now on, connections are met with this certificate; established ones go on. */
   renew(tls: ServerTls): void;
-  /** Stops accepting; resolves when calls under way have been answered. */
+  /** Stops accepting, and ends calls of public services; resolves when all others have been answered. */
   close(): Promise<void>;
   /** Cuts whatever is left. */
   closeNow(): void;
@@ -122,17 +127,24 @@ export async function serveControl(
     onRefused,
   });
   let injector = inject(options.tls);
+  const admit = (call: { getPeer(): string; metadata: grpc.Metadata }) => {
+    const peer = call.getPeer();
+    const ended = connections.began(peer);
+    const bytes = sizeOf(call.metadata);
+    if (bytes <= limits.metadataBytes) return ended;
+    ended(true);
+    onRefused("metadata", addressOf(peer));
+    throw tooMuchMetadata(bytes, limits.metadataBytes);
+  };
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of METHODS) {
     const handle = handled(method, handlers, options.onFault);
     const begin = (call: Call, send: Send, end: End) => {
-      const peer = call.getPeer();
-      const ended = connections.began(peer);
-      const bytes = sizeOf(call.metadata);
-      if (bytes > limits.metadataBytes) {
-        ended(true);
-        onRefused("metadata", addressOf(peer));
-        return end(toStatus(tooMuchMetadata(bytes, limits.metadataBytes), () => {}));
+      let ended: (isRefused: boolean) => void;
+      try {
+        ended = admit(call);
+      } catch (error) {
+        return end(toStatus(error, () => {}));
       }
       handle(call, send, (error) => {
         ended(isRateLimit(error));
@@ -142,6 +154,16 @@ export async function serveControl(
     implementation[method] = isStream(method) ? streaming(begin, connections) : unary(begin);
   }
   server.addService(measured(controlDefinition), implementation);
+  const closing = new AbortController();
+  for (const service of options.publicServices ?? []) {
+    const gate = {
+      closing: closing.signal,
+      admit,
+      toStatus: (error: unknown, method: string) =>
+        toStatus(error, (logId) => options.onFault(logId, method, error)),
+    };
+    server.addService(service.definition, implement(service, gate));
+  }
   let address: Endpoint;
   try {
     address = await connections.listen(options.address);
@@ -162,6 +184,7 @@ export async function serveControl(
     },
     close() {
       connections.close();
+      closing.abort(new ScistreamError("UNAVAILABLE", "the control server is stopping"));
       return new Promise((resolve) => server.tryShutdown(() => resolve()));
     },
     closeNow() {
@@ -236,7 +259,12 @@ function handled(
         if (gone.signal.aborted) break;
       }
     };
-    answer().then(
+    const span = {
+      kind: "server" as const,
+      attributes: callAttributes(method, call.request),
+      parent: call.metadata.get(TRACEPARENT)[0]?.toString() ?? "",
+    };
+    traced(spanName(method), span, answer).then(
       () => end(null),
       (error) => end(toStatus(error, (logId) => onFault(logId, method, error))),
     );

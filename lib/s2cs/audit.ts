@@ -2,7 +2,7 @@
  * Who asked for what, and what became of it: JSON lines that are only ever added to.
  * @module
  */
-import { messageOf } from "../protocol/errors.ts";
+import { RotatedFile } from "../rotated_file.ts";
 
 /** Bytes of one file, and how many older ones are kept beside it. */
 const FILE_BYTES = 10 << 20;
@@ -49,72 +49,32 @@ export interface AuditOptions {
 
 /** A file, and older ones `FILE.1` (the latest) to `FILE.9` beside it. */
 export class AuditLog implements Disposable {
-  readonly #path: string;
-  readonly #options: Required<Omit<AuditOptions, "onError">> & AuditOptions;
-  #file?: Deno.FsFile;
-  #size = 0;
-  #broken = false;
+  readonly #file: RotatedFile;
+  readonly #onError: () => void;
 
   /** @throws {Error} when the file cannot be written */
   constructor(path: string, options: AuditOptions) {
-    this.#path = path;
-    this.#options = { fileBytes: FILE_BYTES, olderFiles: OLDER_FILES, ...options };
-    this.#open();
+    this.#file = new RotatedFile(path, {
+      fileBytes: FILE_BYTES,
+      olderFiles: OLDER_FILES,
+      ...options,
+    });
+    this.#onError = options.onError ?? (() => {});
   }
 
   /** Adds a line. What cannot be written holds up no call. */
   write(entry: AuditEntry): void {
-    const line = new TextEncoder().encode(`${JSON.stringify(short(entry))}\n`);
-    try {
-      const isFull = this.#size > 0 && this.#size + line.length > this.#options.fileBytes;
-      if (isFull) this.#rotate();
-      const file = this.#file ?? this.#open();
-      for (let written = 0; written < line.length;) {
-        written += file.writeSync(line.subarray(written));
-      }
-      this.#size += line.length;
-      this.#broken = false;
-    } catch (error) {
-      this.#cut();
-      this[Symbol.dispose]();
-      this.#options.onError?.();
-      if (!this.#broken) this.#options.warn(`cannot write ${this.#path}: ${messageOf(error)}`);
-      this.#broken = true;
-    }
+    if (!this.#file.write(JSON.stringify(short(entry)))) this.#onError();
+  }
+
+  /** The next line goes to what has its name then. */
+  reopen(): void {
+    this.#file.reopen();
   }
 
   /** Closes the file. */
   [Symbol.dispose](): void {
-    this.#file?.close();
-    this.#file = undefined;
-  }
-
-  /** A disk that became full in the middle of a line has half of it, which the next one must not follow. */
-  #cut(): void {
-    try {
-      this.#file?.truncateSync(this.#size);
-    } catch {
-      // Nothing of it is there, then.
-    }
-  }
-
-  #open(): Deno.FsFile {
-    const file = Deno.openSync(this.#path, { append: true, create: true, mode: 0o600 });
-    this.#size = file.statSync().size;
-    return this.#file = file;
-  }
-
-  #rotate(): void {
-    this[Symbol.dispose]();
-    const name = (i: number) => i === 0 ? this.#path : `${this.#path}.${i}`;
-    for (let i = this.#options.olderFiles; i > 0; i--) {
-      try {
-        Deno.renameSync(name(i - 1), name(i));
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
-    this.#open();
+    this.#file[Symbol.dispose]();
   }
 }
 

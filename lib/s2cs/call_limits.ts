@@ -135,6 +135,14 @@ export class CallGuard {
     return this.#pending.add(caller);
   }
 
+  /**
+   * One more message on a call that was let in.
+   * @throws {ScistreamError} RATE_LIMIT
+   */
+  more(caller: string): void {
+    if (!this.#calls.take(caller)) throw this.#tooMany(caller);
+  }
+
   #tooMany(who: string): ScistreamError {
     return this.#refuse(
       "call-rate",

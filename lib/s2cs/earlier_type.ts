@@ -3,6 +3,7 @@
  * to this one, and holds the ports of sessions that this one will open anew.
  * @module
  */
+import { inModule } from "../log.ts";
 import { messageOf } from "../protocol/errors.ts";
 import type { DataServer, Home } from "../s2ds/data_server.ts";
 import { createDataServer, parseType } from "../s2ds/types.ts";
@@ -19,7 +20,10 @@ export function earlierDataServer(
     if (text === options.type) return undefined;
     const ignored = () => {};
     const events = { onFault: ignored, onDown: ignored, onUp: ignored, onNote: ignored };
-    return createDataServer(parseType(text), options, { ...events, onLog: options.log });
+    return createDataServer(parseType(text), options, {
+      ...events,
+      onLog: inModule(options.log, "s2ds"),
+    });
   } catch (error) {
     // None has been here, or one that this version does not know.
     if (!(error instanceof Deno.errors.NotFound)) options.log("warn", messageOf(error));

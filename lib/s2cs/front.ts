@@ -2,6 +2,7 @@
  * What every call passes before and after its method: who it is, and what became of it.
  * @module
  */
+import type { Log } from "../log.ts";
 import type { Authenticator, Principal } from "../auth/authenticator.ts";
 import { addressOf } from "../protocol/address.ts";
 import { isStream, type Method } from "../protocol/codec.ts";
@@ -23,6 +24,8 @@ export interface Front {
   audit?: AuditLog;
   /** Told what became of each caller, whether that was known without asking, and after how long. */
   onAuthenticated?: (outcome: AuthOutcome, cached: boolean, ms: number) => void;
+  /** Takes each call, in debug. */
+  log: Log;
   /** Told of each answer. */
   onAnswer: (method: string, outcome: string) => void;
 }
@@ -48,6 +51,7 @@ export function guarded(service: Service, front: Front): ControlHandlers {
       const tell = (result: { answer?: Answer; error?: unknown }) => {
         const entry = auditEntry(method, request, caller, who, { ...result, start });
         front.onAnswer(method, entry.outcome);
+        front.log("debug", callLine(entry));
         const { error } = result;
         const worth = error === undefined ? CHANGING.includes(method) : true;
         if (worth && !(error instanceof LimitError && !error.told)) front.audit?.write(entry);
@@ -138,6 +142,12 @@ function outcomeOf(error: unknown): AuthOutcome {
   const status = error instanceof ScistreamError ? error.status : undefined;
   if (status === Status.UNAUTHENTICATED) return "bad";
   return status === Status.PERMISSION_DENIED ? "forbidden" : "unreachable";
+}
+
+/** A call in one line. */
+function callLine({ call, session, peer, caller, outcome, ms }: AuditEntry): string {
+  const what = session === "" ? call : `session ${session}: ${call}`;
+  return `${what} from ${caller === "" ? peer : `${caller}, ${peer}`}: ${outcome} in ${ms} ms`;
 }
 
 /** Methods that change something; of others only refusals are told. */

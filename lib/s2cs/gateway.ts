@@ -6,6 +6,7 @@ import type { Principal } from "../auth/authenticator.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
+import { traced } from "../trace.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
 import { type ChannelStatus, idleChannel, type Resumed } from "../s2ds/data_server.ts";
@@ -82,14 +83,18 @@ export class Gateway {
     if (signal.aborted) cancel();
     try {
       reach("req.recorded");
-      live.opening = lives.listen(live, request.numConn);
+      live.opening = this.#traced(
+        "open listeners",
+        live,
+        () => lives.listen(live, request.numConn),
+      );
       await live.opening;
       if (live.ending) await live.hello.promise;
       lives.step(live, "listen");
       live.setUp?.done("listen");
       lives.expect(live, "hello");
       this.#early.arrived(session.uid, live);
-      await live.hello.promise;
+      await this.#traced("wait for hello", live, () => live.hello.promise);
       reach("req.answering");
     } catch (error) {
       // Whatever ended the session says why; an error of our own ends it.
@@ -180,7 +185,12 @@ export class Gateway {
       this.#options.store.put(session);
       reach("update.recorded");
       const record = toText({ ...session, state: "streaming" });
-      await this.#options.dataServer.target(session.uid.hash, perChannel, record);
+      const { dataServer } = this.#options;
+      await this.#traced(
+        "set targets",
+        live,
+        () => dataServer.target(session.uid.hash, perChannel, record),
+      );
       reach("update.applied");
     } catch (error) {
       session.targets = before;
@@ -201,7 +211,8 @@ export class Gateway {
   async release(which: Which, force = false, who?: Principal): Promise<void> {
     const live = this.#sessions.managed(which, who);
     const pending = new ScistreamError("INVALID_UID", `${live.session.uid} was released`);
-    await this.#lives.release(live, force ? 0 : this.#options.drainTimeoutMs, pending);
+    const drainMs = force ? 0 : this.#options.drainTimeoutMs;
+    await this.#traced("drain and close", live, () => this.#lives.release(live, drainMs, pending));
   }
 
   /** @throws {ScistreamError} INVALID_UID, AUTH_ERROR */
@@ -357,6 +368,17 @@ export class Gateway {
     }
     const unknown = { ...idleChannel(), lastError };
     return { session, channels: session.listeners.map((_, i) => channels[i] ?? unknown) };
+  }
+
+  /** A step of a session's, as a trace tells it. */
+  #traced<T>(step: string, { session, channels }: Live, work: () => Promise<T>): Promise<T> {
+    const attributes = {
+      "scistream.session": session.uid.session,
+      "scistream.role": session.role,
+      "scistream.type": this.#options.dataServer.type,
+      "scistream.channels": channels,
+    };
+    return traced(step, { attributes }, work);
   }
 
   #log(level: "info" | "warn" | "error", uid: Uid, message: string): void {

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from "node:net";
 import { reach } from "../fault_points.ts";
-import type { Log } from "../log.ts";
+import { inModule, type Log } from "../log.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { expiryOf } from "../protocol/pem.ts";
@@ -26,11 +26,13 @@ import { earlierDataServer, takeOver } from "./earlier_type.ts";
 import { Counters } from "./counters.ts";
 import { countedBy, type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
+import { Health } from "./health.ts";
 import type { Http } from "./http.ts";
 import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
 import type { Measured } from "./metrics.ts";
 import { Observer } from "./observer.ts";
 import { PortPool } from "./ports.ts";
+import { publicServices } from "./public_services.ts";
 import { fromText } from "./record.ts";
 import { Refusals } from "./refusals.ts";
 import { service } from "./service.ts";
@@ -68,7 +70,7 @@ const EARLY_MS = 10_000;
 export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   const { log, type } = options;
   const dataServer = createDataServer(type, options, {
-    onLog: log,
+    onLog: inModule(log, "s2ds"),
     onFault: (session, reason) => gateway.fault(session, reason),
     onDown: (session, reason) => gateway.down(session, reason),
     onUp: (session) => gateway.up(session),
@@ -77,7 +79,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   });
   assertAble(dataServer, options);
   const counters = new Counters();
-  const refusals = new Refusals(log, (limit) => counters.refusals.add(limit));
+  const refusals = new Refusals(inModule(log, "protocol"), (limit) => counters.refusals.add(limit));
   const limits = { ...LIMITS };
   const bound = await boundBySystem(log);
   Object.assign(limits, bound(options.callerLimits));
@@ -86,12 +88,15 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   // meanwhile wait until what an earlier control server left has been taken up.
   const handlers = Promise.withResolvers<ControlHandlers>();
   handlers.promise.catch(() => {});
+  const health = new Health();
   const server = await serveControl(later(handlers.promise), {
     address: options.address,
     tls: options.tls,
     limits,
     onRefused: (why, address) => refusals.note(why, address),
-    onFault: (id, method, error) => log("error", `[${id}] ${method}: ${describe(error)}`),
+    onFault: (id, method, error) =>
+      log("error", `[${id}] ${method}: ${describe(error)}`, "protocol"),
+    publicServices: publicServices(health, options.reflection, refusals),
   });
   const home = homeOf(options.stateDir, server.address);
   await using started = new AsyncDisposableStack();
@@ -142,9 +147,16 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     await takeOver(home, options, earlier);
     await dataServer.start(home, resumed);
     reach("recovery.done");
-    front = { auth: options.auth, audit, guard, ...countedBy(counters) };
     const watching = { observer, closing: closing.signal };
+    front = {
+      auth: options.auth,
+      audit,
+      guard,
+      log: inModule(log, "protocol"),
+      ...countedBy(counters),
+    };
     handlers.resolve(guarded(service(gateway, type, watching), front));
+    health.set(true);
   } catch (error) {
     handlers.reject(error);
     throw error;
@@ -162,11 +174,13 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       Object.assign(limits, bound(changed.callerLimits));
       gateway.configure({ ...changed, ...earlyBounds(changed, limits) });
       if (changed.tls) server.renew(tls = changed.tls);
+      front.audit?.reopen();
       if (front.auth !== changed.auth) front.auth?.[Symbol.dispose]();
       front.auth = changed.auth;
     },
     stop(force = false) {
       closing.abort();
+      health.set(false);
       const released = gateway.close(force ? 0 : drainTimeoutMs, keepSessions);
       stopping ??= (async () => {
         const reconciled = reconciling.stop();

@@ -67,6 +67,8 @@ export interface S2csOptions extends Changeable, DataServerSettings {
   ratePolicy: RatePolicy;
   /** Where metrics are served, for whoever reaches it; not at all if not given. */
   http?: Endpoint;
+  /** Whether gRPC server reflection is served. */
+  reflection: boolean;
   /**
    * File for who asked for what, as JSON lines; empty for one in the state folder, `none` for none.
    */

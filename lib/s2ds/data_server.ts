@@ -3,6 +3,7 @@
  * of a session's life: a session is a key here, with listeners and targets.
  * @module
  */
+import type { Log } from "../log.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
@@ -162,7 +163,7 @@ export interface DataServerEvents {
   onUp: (session: string) => void;
   /** Something about this session that its gateway's log should tell. */
   onNote: (session: string, note: string) => void;
-  onLog: (level: "info" | "warn" | "error", message: string) => void;
+  onLog: Log;
   /** A process of it ended that should not have; another is started. */
   onRestart?: () => void;
 }

@@ -2,6 +2,7 @@
  * The data server types that `s2cs --type` knows: adding a type is adding a file, a name and a row.
  * @module
  */
+import { inModule } from "../log.ts";
 import { quote, ScistreamError } from "../protocol/errors.ts";
 import type { DataServer, DataServerEvents } from "./data_server.ts";
 import { haproxy } from "./haproxy.ts";
@@ -59,7 +60,7 @@ function container(choose: Choose): Make {
   const make: Make = (type, settings, events) => {
     const { dockerSocket: socket, image } = settings;
     const runner = (told: ConstructorParameters<typeof Containers>[1]) =>
-      new Containers({ type, socket, image }, told);
+      new Containers({ type, socket, image }, { ...told, onLog: inModule(told.onLog, "docker") });
     return new Proxied(type, choose(settings), runner, settings, events);
   };
   return Object.assign(make, { requirement: requires("container", choose) });

@@ -4,6 +4,7 @@
  */
 import type { ControlClient } from "../protocol/client.ts";
 import type { Networks } from "../protocol/cidr.ts";
+import { traced } from "../trace.ts";
 import { Endpoint } from "../protocol/endpoint.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role, SessionRequest } from "../protocol/values.ts";
@@ -54,23 +55,27 @@ const ANSWER_MS = 200;
  */
 export async function connect(options: ConnectOptions): Promise<Connected> {
   const { prod, cons, uid, receivers, prodWanHost, signal, onStep } = options;
-  const timed = async <T>(step: string, work: Promise<T>): Promise<T> => {
+  const timed = async <T>(step: string, work: () => Promise<T>): Promise<T> => {
     const start = performance.now();
-    const result = await work;
+    const result = await traced(step, {}, work);
     onStep?.(step, performance.now() - start);
     return result;
   };
   // Only what this call made is undone: where a req is refused, the uid may name somebody's session.
   const opened = new Set<ControlClient>();
   try {
-    const [told, consListeners] = await timed("req + hello, both sides", openBoth(options, opened));
+    const [told, consListeners] = await timed(
+      "req + hello, both sides",
+      () => openBoth(options, opened),
+    );
     const prodListeners = told.map((at) => new Endpoint(prodWanHost ?? at.host, at.port));
     await timed(
       "update, both sides",
-      Promise.all([
-        updateSession(prod, uid, "PROD", receivers.map(String), signal),
-        updateSession(cons, uid, "CONS", prodListeners.map(String), signal),
-      ]),
+      () =>
+        Promise.all([
+          updateSession(prod, uid, "PROD", receivers.map(String), signal),
+          updateSession(cons, uid, "CONS", prodListeners.map(String), signal),
+        ]),
     );
     return { prodListeners, consListeners };
   } catch (error) {

@@ -17,6 +17,9 @@ export async function makeStubs(): Promise<void> {
   const from = [`-I${HERE}`, `${HERE}reference.proto`];
   // grpc_tools has the service's plug-in built in, but may be older than the protobuf runtime.
   assertOk(await run(["protoc", `--python_out=${folder.path}`, ...from]));
+  const protos = new URL("../../proto", import.meta.url).pathname;
+  const probed = ["health.proto", "reflection.proto"];
+  assertOk(await run(["protoc", `--python_out=${folder.path}`, `-I${protos}`, ...probed]));
   assertOk(
     await run([PYTHON, "-m", "grpc_tools.protoc", `--grpc_python_out=${folder.path}`, ...from]),
   );
@@ -27,8 +30,17 @@ export function removeStubs(): void {
   stubs?.[Symbol.dispose]();
 }
 
-const command = (script: string, args: readonly string[]) => [PYTHON, `${HERE}${script}`, ...args];
-const environment = () => ({ PYTHONPATH: stubs?.path ?? "", PYTHONDONTWRITEBYTECODE: "1" });
+/** The command line of a Python script of this folder. */
+export const pythonCommand = (script: string, args: readonly string[]) => [
+  PYTHON,
+  `${HERE}${script}`,
+  ...args,
+];
+/** With the stubs. */
+export const pythonEnvironment = () => ({
+  PYTHONPATH: stubs?.path ?? "",
+  PYTHONDONTWRITEBYTECODE: "1",
+});
 
 /** A process that ends, at the latest, when its block is left. */
 export class Process extends Running implements AsyncDisposable {
@@ -40,7 +52,7 @@ export class Process extends Running implements AsyncDisposable {
 /** A Python script of this folder. */
 export class Python extends Process {
   constructor(script: string, ...args: string[]) {
-    super(command(script, args), { env: environment() });
+    super(pythonCommand(script, args), { env: pythonEnvironment() });
   }
 }
 
@@ -58,10 +70,10 @@ export class PythonClient implements AsyncDisposable {
   #n = 0;
 
   constructor(server: { address: string; cert: string }) {
-    const [program, ...args] = command("client.py", [server.address, server.cert]);
+    const [program, ...args] = pythonCommand("client.py", [server.address, server.cert]);
     this.#child = new Deno.Command(program as string, {
       args,
-      env: environment(),
+      env: pythonEnvironment(),
       stdin: "piped",
       stdout: "piped",
     }).spawn();

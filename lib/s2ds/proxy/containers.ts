@@ -331,7 +331,7 @@ export class Containers implements Runner {
   #see(kept: Kept, action: string, attributes: Record<string, string>): void {
     const { proxy } = kept.job;
     if (action === "oom") {
-      this.#events.onLog("error", `${kept.job.id}: the container ran out of memory`);
+      this.#events.onLog("error", `session ${kept.job.id}: the container ran out of memory`);
     } else if (action === "die") {
       this.#down(
         kept,

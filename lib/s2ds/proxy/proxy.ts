@@ -3,6 +3,7 @@
  * halves that make a data server type together.
  * @module
  */
+import type { Log } from "../../log.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { Uid } from "../../protocol/uid.ts";
 import type { Role } from "../../protocol/values.ts";
@@ -180,5 +181,5 @@ export interface RunnerEvents {
   /** The proxy is not running; it is being started again. */
   onDown: (job: Job, reason: string) => void;
   onUp: (job: Job) => void;
-  onLog: (level: "info" | "warn" | "error", message: string) => void;
+  onLog: Log;
 }
