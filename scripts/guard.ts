@@ -48,8 +48,9 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/rotated_file.ts",
       "lib/trace.ts",
       "proto/",
+      "templates/",
     ],
-    packages: ["node:", "prom-client", "@grpc/"],
+    packages: ["node:", "prom-client", "@grpc/", "eta"],
   },
   // Who somebody is has nothing to do with what they ask for.
   {

@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Uid } from "../lib/protocol/uid.ts";
 import { channelSecret, derive } from "../lib/s2ds/forwarder/secret.ts";
 import { echoes, EchoServer } from "./echo.ts";
-import { freePort, Gateway } from "./harness.ts";
+import { eventually, freePort, Gateway } from "./harness.ts";
 import { call, calling, GATEWAY, globus, refusal } from "./oauth/gateway.ts";
 
 /** Everything that nobody else may see, by name. */
@@ -103,6 +103,7 @@ for (const [type, keeps] of Object.entries(KEEPS)) {
       `--http=${http}`,
       `--globus-url=${oauth.url}`,
       `--client-id=${GATEWAY.id}`,
+      "--admin=user:alice@anl.gov",
     );
     const token = await oauth.token({ user: "alice@anl.gov", server: GATEWAY.id });
     const uid = Uid.random();
@@ -124,7 +125,12 @@ for (const [type, keeps] of Object.entries(KEEPS)) {
     const kept = files(gateway.folder.path).filter(({ path }) =>
       shown(latin1(path), secrets).length > 0
     );
-    const metrics = await (await fetch(`http://${http}/metrics`)).text();
+    const authorization = { headers: { authorization: `Bearer ${token}` } };
+    const metrics = await (await fetch(`http://${http}/metrics`, authorization)).text();
+    const pages = await eventually("the dashboard shows the session", async () => {
+      const page = await (await fetch(`http://${http}/`, authorization)).text();
+      return page.includes(uid.session) ? page : "";
+    });
     await call(gateway, token, "release", { uid: uid.reveal() });
     const { out, err } = await gateway.process.stop();
     await watch.end();
@@ -133,7 +139,7 @@ for (const [type, keeps] of Object.entries(KEEPS)) {
     assertMatch(err, new RegExp(`session ${uid.session}`));
     const audit = Deno.readTextFileSync(gateway.audit);
     assert(audit.includes(uid.session));
-    for (const [what, text] of Object.entries({ out, err, metrics, audit })) {
+    for (const [what, text] of Object.entries({ out, err, metrics, pages, audit })) {
       assertEquals(shown(text, secrets), [], `${what}: ${text}`);
     }
     const own = String(gateway.process.child.pid);

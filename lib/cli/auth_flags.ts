@@ -176,7 +176,9 @@ function parseAllow(text: string): { networks?: Networks; users?: Rules } {
 type AccessOptions = Options<typeof serverAuthFlags> & { ssl: boolean; ratePolicy: RatePolicy };
 
 /** Whether a secret, an issuer or --jwt asks for authentication. */
-function isAuthenticated({ clientSecret, clientSecretFile, jwt, issuer }: AccessOptions): boolean {
+export function isAuthenticated(
+  { clientSecret, clientSecretFile, jwt, issuer }: AccessOptions,
+): boolean {
   return jwt || [clientSecret, clientSecretFile, issuer].some((each) => each !== undefined);
 }
 

@@ -2,11 +2,12 @@
  * The flags of a control server.
  * @module
  */
+import { isLoopback } from "../protocol/address.ts";
 import { Endpoint, parseHost } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
 import { PortRange, RATE_POLICIES } from "../protocol/values.ts";
 import { TYPE_NAMES } from "../s2ds/type_names.ts";
-import { checkAccess, serverAuthFlags } from "./auth_flags.ts";
+import { checkAccess, isAuthenticated, serverAuthFlags } from "./auth_flags.ts";
 import { bool, choice, integer, type Options, parsed, seconds, text, UsageError } from "./flags.ts";
 import { limitFlags, limitsOf } from "./limit_flags.ts";
 import { logFlags } from "./log_flags.ts";
@@ -105,8 +106,8 @@ export const s2csFlags = {
     { value: "SECONDS", default: "60" },
   ),
   http: parsed(
-    "loopback address and port for /metrics, which Prometheus reads; off if not given",
-    parseLoopback,
+    "address and port for the dashboard, /metrics, /healthz and /readyz; a loopback address, or with authentication any: then with TLS. Off if not given",
+    Endpoint.parse,
     { value: "IP:PORT" },
   ),
   reflection: bool("serve gRPC server reflection, which tells anybody what the calls look like", {
@@ -142,15 +143,25 @@ export function checkTogether(
   }
   limitsOf(options);
   checkAccess(options);
+  checkHttp(options);
 }
 
-function parseLoopback(text: string): Endpoint {
-  const address = Endpoint.parse(text);
-  if (/^(127\.[0-9.]+|::1|localhost)$/.test(address.host)) return address;
+/**
+ * That whoever reaches the side port is either on this machine, or shows a token under TLS.
+ * @throws {UsageError} names the address
+ */
+function checkHttp(options: Omit<Options<typeof s2csFlags>, "version" | "verbose">): void {
+  const { http, ssl } = options;
+  if (!http || isLoopback(http.host)) return;
+  const name = `--http: ${quote(String(http))} is not a loopback address`;
+  if (!ssl) {
+    throw new UsageError(
+      `${name}, and --ssl=False would send pages and tokens in the clear; use 127.0.0.1:PORT`,
+    );
+  }
+  if (isAuthenticated(options)) return;
   throw new UsageError(
-    `${
-      quote(text)
-    } is not a loopback address: whoever reaches the port reads the metrics; use 127.0.0.1:PORT`,
+    `${name}: whoever reaches the port reads all that is there; use 127.0.0.1:PORT, or authentication`,
   );
 }
 

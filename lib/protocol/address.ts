@@ -20,3 +20,8 @@ export function addressKey(ip: string): string {
   const groups = [...front, ...Array(gap).fill("0"), ...back];
   return `${groups.slice(0, 4).map((group) => parseInt(group, 16).toString(16)).join(":")}::/64`;
 }
+
+/** Whether a host, without brackets, can be reached from its own machine only. */
+export function isLoopback(host: string): boolean {
+  return /^(127(\.\d{1,3}){3}|::1|localhost)$/i.test(host);
+}

@@ -114,9 +114,13 @@ async function* stillLetIn(
   }
 }
 
-async function authenticate(
+/**
+ * Who has this token; nobody where callers are not authenticated.
+ * @throws {ScistreamError} AUTH_ERROR, RATE_LIMIT, UNAVAILABLE
+ */
+export async function authenticate(
   { auth, guard, onAuthenticated }: Front,
-  { token }: Caller,
+  { token }: Pick<Caller, "token">,
   address: string,
 ): Promise<Principal | undefined> {
   if (!auth) return undefined;
@@ -154,12 +158,12 @@ function callLine({ call, session, peer, caller, outcome, ms }: AuditEntry): str
 const CHANGING = ["req", "hello", "update", "release"];
 
 /** What of any answer is told. */
-interface Answer {
+export interface Answer {
   listeners?: string[];
 }
 
 /** What of any request is told. */
-interface Asked {
+export interface Asked {
   uid?: string;
   session?: string;
   role?: string;
@@ -169,10 +173,11 @@ interface Asked {
   remote_listeners?: string[];
 }
 
-function auditEntry(
+/** The line about a call. */
+export function auditEntry(
   call: string,
   asked: Asked,
-  { peer }: Caller,
+  { peer }: Pick<Caller, "peer">,
   who: Principal | undefined,
   { answer, error, start }: { answer?: Answer; error?: unknown; start: number },
 ): AuditEntry {

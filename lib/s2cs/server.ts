@@ -27,7 +27,7 @@ import { Counters } from "./counters.ts";
 import { countedBy, type Front, guarded } from "./front.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { Health } from "./health.ts";
-import type { Http } from "./http.ts";
+import type { Http, HttpOptions } from "./http/serve.ts";
 import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
 import type { Measured } from "./metrics.ts";
 import { Observer } from "./observer.ts";
@@ -106,6 +106,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   let http: Http | undefined;
   let tls = options.tls;
   const closing = new AbortController();
+  let notReady: string | undefined = "recovering what an earlier control server left";
   try {
     makeHome(options.stateDir, home);
     const failed = (what: string) => () => counters.writeErrors.add(what);
@@ -129,6 +130,13 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     });
     gateway = new Gateway(settings);
     const observer = new Observer(() => gateway.list());
+    front = {
+      auth: options.auth,
+      audit,
+      guard,
+      log: inModule(log, "protocol"),
+      ...countedBy(counters),
+    };
     const measured: Measured = {
       counters,
       limits,
@@ -141,21 +149,22 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       traffic: () => dataServer.traffic(),
       certificateEndsMs: () => tls && expiryOf(tls.cert),
     };
-    if (options.http) http = await openHttp(options.http, measured);
+    if (options.http) {
+      http = await openHttp({
+        ...{ address: options.http, tls: options.tls, folder: home.folder },
+        ...{ control: server.address, notReady: () => notReady },
+        ...{ type, measured, gateway, observer, front },
+      });
+      started.use(http);
+    }
     const resumed = gateway.restore();
     reach("recovery.read");
     await takeOver(home, options, earlier);
     await dataServer.start(home, resumed);
     reach("recovery.done");
     const watching = { observer, closing: closing.signal };
-    front = {
-      auth: options.auth,
-      audit,
-      guard,
-      log: inModule(log, "protocol"),
-      ...countedBy(counters),
-    };
     handlers.resolve(guarded(service(gateway, type, watching), front));
+    notReady = undefined;
     health.set(true);
   } catch (error) {
     handlers.reject(error);
@@ -173,7 +182,11 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       drainTimeoutMs = changed.drainTimeoutMs;
       Object.assign(limits, bound(changed.callerLimits));
       gateway.configure({ ...changed, ...earlyBounds(changed, limits) });
-      if (changed.tls) server.renew(tls = changed.tls);
+      if (changed.tls) {
+        tls = changed.tls;
+        server.renew(tls);
+        http?.renew(tls);
+      }
       front.audit?.reopen();
       if (front.auth !== changed.auth) front.auth?.[Symbol.dispose]();
       front.auth = changed.auth;
@@ -181,6 +194,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     stop(force = false) {
       closing.abort();
       health.set(false);
+      notReady = "shutting down";
       const released = gateway.close(force ? 0 : drainTimeoutMs, keepSessions);
       stopping ??= (async () => {
         const reconciled = reconciling.stop();
@@ -219,10 +233,10 @@ function rebuild(store: SqliteStore, records: string[], log: Log): void {
   store.completed();
 }
 
-async function openHttp(address: Endpoint, measured: Measured): Promise<Http> {
+async function openHttp(options: HttpOptions): Promise<Http> {
   // Its library takes 20 MB.
-  const { serveHttp } = await import("./http.ts");
-  return serveHttp(address, measured);
+  const { serveHttp } = await import("./http/serve.ts");
+  return await serveHttp(options);
 }
 
 /** Answers need moments; whoever connected and says nothing would be waited for without end. */

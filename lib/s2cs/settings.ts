@@ -65,7 +65,7 @@ export interface S2csOptions extends Changeable, DataServerSettings {
   type: string;
   /** What the rates of requests mean. */
   ratePolicy: RatePolicy;
-  /** Where metrics are served, for whoever reaches it; not at all if not given. */
+  /** Where dashboard and metrics are served; beyond loopback only with TLS and authentication. */
   http?: Endpoint;
   /** Whether gRPC server reflection is served. */
   reflection: boolean;

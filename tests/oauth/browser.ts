@@ -4,7 +4,8 @@
  */
 import { chromium, type Page } from "playwright-core";
 
-const FLAGS = [
+/** What Chromium is started with. */
+export const BROWSER_FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
@@ -33,7 +34,10 @@ export interface LastPage {
  */
 export async function signIn(url: string, user: string): Promise<LastPage> {
   // A fresh profile, which is gone when it closes.
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: BROWSER_FLAGS,
+  });
   try {
     const page = await browser.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
