@@ -81,8 +81,8 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   const counters = new Counters();
   const refusals = new Refusals(inModule(log, "protocol"), (limit) => counters.refusals.add(limit));
   const limits = { ...LIMITS };
-  const bound = await boundBySystem(log);
-  Object.assign(limits, bound(options.callerLimits));
+  const { limitsOf, sideSockets } = await boundBySystem(log, options.http !== undefined);
+  Object.assign(limits, limitsOf(options.callerLimits));
   const guard = new CallGuard(limits, refusals);
   // The port is taken before the gateway's folder is touched: who holds it owns that. Calls that come
   // meanwhile wait until what an earlier control server left has been taken up.
@@ -151,7 +151,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     };
     if (options.http) {
       http = await openHttp({
-        ...{ address: options.http, tls: options.tls, folder: home.folder },
+        ...{ address: options.http, sockets: sideSockets, tls: options.tls, folder: home.folder },
         ...{ control: server.address, notReady: () => notReady },
         ...{ type, measured, gateway, observer, front },
       });
@@ -180,7 +180,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     reload(changed) {
       keepSessions = changed.keepSessions;
       drainTimeoutMs = changed.drainTimeoutMs;
-      Object.assign(limits, bound(changed.callerLimits));
+      Object.assign(limits, limitsOf(changed.callerLimits));
       gateway.configure({ ...changed, ...earlyBounds(changed, limits) });
       if (changed.tls) {
         tls = changed.tls;

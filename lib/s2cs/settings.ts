@@ -84,13 +84,26 @@ export interface S2csOptions extends Changeable, DataServerSettings {
 /** Connections leave this many descriptors for everything else. */
 const SPARE_DESCRIPTORS = 40;
 
-/** Answers what keeps limits within the descriptors that the system gives this process. */
-export async function boundBySystem(log: Log): Promise<(limits?: CallerLimits) => CallerLimits> {
+/** Connections of the side port at once, where descriptors allow as many. */
+const SIDE_SOCKETS = 256;
+
+/** What the descriptors that the system gives this process allow. */
+export interface SystemBounds {
+  /** Limits, kept within that. */
+  limitsOf: (limits?: CallerLimits) => CallerLimits;
+  /** Connections of the side port at once. */
+  sideSockets: number;
+}
+
+/** Asks the system. */
+export async function boundBySystem(log: Log, hasSidePort: boolean): Promise<SystemBounds> {
   const descriptors = await descriptorLimit() ?? Infinity;
-  const sockets = Math.max(8, descriptors - SPARE_DESCRIPTORS);
+  const sideSockets = Math.min(SIDE_SOCKETS, Math.max(2, Math.floor(descriptors / 8)));
+  const spare = SPARE_DESCRIPTORS + (hasSidePort ? sideSockets : 0);
+  const sockets = Math.max(8, descriptors - spare);
   // Of them some are for those that are accepted only to be refused.
   const most = Math.floor(sockets * 3 / 4);
-  return (limits = LIMITS) => {
+  const limitsOf = (limits: CallerLimits = LIMITS) => {
     const connections = Math.min(limits.connections, most);
     if (connections < limits.connections) {
       log(
@@ -100,4 +113,5 @@ export async function boundBySystem(log: Log): Promise<(limits?: CallerLimits) =
     }
     return { ...limits, connections, sockets: Math.min(sockets, 2 * connections) };
   };
+  return { limitsOf, sideSockets };
 }

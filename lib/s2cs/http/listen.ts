@@ -10,8 +10,6 @@ import { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
 import type { ServerTls } from "../../protocol/server.ts";
 
-/** Connections at once; more are closed. A browser has six. */
-const CONNECTIONS = 256;
 /** How long a request's header, and the whole of it, may take to come. */
 const HEADER_MS = 10_000;
 const REQUEST_MS = 20_000;
@@ -49,12 +47,12 @@ export interface Listening extends AsyncDisposable {
 }
 
 /**
+ * @param sockets connections at once; more are closed
  * @param tls without it the server is plain
  * @throws {ScistreamError} CONN_ERROR when the address cannot be listened on
  */
 export async function listen(
-  address: Endpoint,
-  tls: ServerTls | undefined,
+  { address, sockets, tls }: { address: Endpoint; sockets: number; tls?: ServerTls },
   answer: (asked: Asked) => Promise<Answer>,
 ): Promise<Listening> {
   const options = {
@@ -70,7 +68,7 @@ export async function listen(
   const server = tls
     ? https.createServer({ ...options, ...pem(tls), handshakeTimeout: HEADER_MS }, serve)
     : http.createServer(options, serve);
-  server.maxConnections = CONNECTIONS;
+  server.maxConnections = sockets;
   // What cannot be read as a request, or a handshake that fails, is between it and its caller.
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {

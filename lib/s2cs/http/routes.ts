@@ -5,7 +5,7 @@
 import type { Registry } from "prom-client";
 import { Buckets } from "../../buckets.ts";
 import { addressOf } from "../../protocol/address.ts";
-import { messageOf, ScistreamError, Status } from "../../protocol/errors.ts";
+import { ScistreamError, Status } from "../../protocol/errors.ts";
 import { asset } from "./assets.ts";
 import type { Feed } from "./feed.ts";
 import type { Answer, Asked } from "./listen.ts";
@@ -56,8 +56,17 @@ export class Routes {
 
   /** Whatever goes wrong is an answer too. */
   async answer(asked: Asked): Promise<Answer> {
-    const answer = await this.#answer(asked).catch((error) => refusal(error));
+    const answer = await this.#answer(asked).catch((error) => this.#refusal(error));
     return { ...answer, headers: { ...HEADERS, ...answer.headers } };
+  }
+
+  /** What is no error of ours tells nothing but where the log says more. */
+  #refusal(error: unknown): Answer {
+    if (error instanceof ScistreamError) return refusal(error);
+    const logId = crypto.randomUUID().slice(0, 8);
+    const what = error instanceof Error ? error.stack ?? error.message : String(error);
+    this.#parts.front.log("error", `[${logId}] http: ${what}`);
+    return line(500, `the control server failed inside; its log says more under ${logId}`);
   }
 
   async #answer(asked: Asked): Promise<Answer> {
@@ -206,8 +215,7 @@ const STATUSES = new Map<ScistreamError["code"], number>([
   ["UNAVAILABLE", 503],
 ]);
 
-function refusal(error: unknown): Answer {
-  if (!(error instanceof ScistreamError)) return line(500, messageOf(error));
+function refusal(error: ScistreamError): Answer {
   if (error.code === "AUTH_ERROR") {
     if (error.status !== Status.UNAUTHENTICATED) return line(403, error.message);
     const { headers } = unknown();

@@ -30,6 +30,8 @@ export interface Http extends AsyncDisposable {
 export interface HttpOptions {
   /** Where it listens. */
   address: Endpoint;
+  /** Connections at once. A browser has six. */
+  sockets: number;
   /** The control server's; on a loopback address the port is plain all the same. */
   tls?: ServerTls;
   /** The gateway's folder, which only this user can enter. */
@@ -53,7 +55,7 @@ export interface HttpOptions {
 export async function serveHttp(options: HttpOptions): Promise<Http> {
   // What does not leave this machine is seen by nobody on its way, and a browser takes it for safe.
   const tls = isLoopback(options.address.host) ? undefined : options.tls;
-  const { address, folder, measured, gateway, observer, front } = options;
+  const { address, sockets, folder, measured, gateway, observer, front } = options;
   const history = new History();
   const over = new AbortController();
   let latest: Snapshot | undefined;
@@ -70,7 +72,7 @@ export async function serveHttp(options: HttpOptions): Promise<Http> {
       visitors: new Visitors(front, operator, new Logins(address.port, tls !== undefined)),
       latest: () => latest ?? { atMs: Date.now(), sessions: [] },
     });
-    const listening = await listen(address, tls, (asked) => routes.answer(asked));
+    const listening = await listen({ address, sockets, tls }, (asked) => routes.answer(asked));
     // As long as the port is there, for whoever opens a page sees the minutes before.
     const remembering = (async () => {
       for await (const snapshot of observer.watch(over.signal)) {
