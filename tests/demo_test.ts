@@ -78,6 +78,26 @@ Deno.test("demo streams frames through two gateways, verifies each and leaves no
   demo.assertNothingLeft();
 });
 
+Deno.test("demo --dashboard: both gateways' pages show the session while it streams", async () => {
+  using demo = new Demo();
+  const running = demo.start("--dashboard", "--seconds", "3");
+  const pages = await Promise.all(["producer", "consumer"].map(async (side) => {
+    const [, url = ""] = await running.line(
+      new RegExp(`^dashboard {2}(http://\\S+) of the ${side}'s gateway$`, "m"),
+      "err",
+    );
+    return url;
+  }));
+  await running.line(/ Gbit\/s /, "err");
+  await eventually("both pages show it", async () => {
+    const texts = await Promise.all(pages.map(async (url) => (await fetch(url)).text()));
+    return texts.every((text) => /\bstreaming\b/.test(text));
+  });
+  const { out } = assertOk(await running.ended);
+  assertMatch(out, /16 listeners closed/);
+  demo.assertNothingLeft();
+});
+
 Deno.test("demo --file streams a file, whatever its size", async (t) => {
   const sizes = { small: 5, odd: 5 * FRAME + 4_321, whole: 4 * FRAME };
   for (const [name, size] of Object.entries(sizes)) {
