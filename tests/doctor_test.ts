@@ -70,7 +70,7 @@ Deno.test("what s2cs reads it reads: the same file, and the same mistakes in it"
   Deno.writeTextFileSync(file, "listener-up = 1\n");
   const { code, err } = await doctor(["--config", file]);
   assertEquals(code, 2);
-  assertMatch(err, /gateway\.toml, line 1: unknown key "listener-up"/);
+  assertMatch(JSON.parse(err).error.message, /gateway\.toml, line 1: unknown key "listener-up"/);
   const conflict = await doctor([...plan.flags, "--udp"]);
   assertEquals(conflict.problems, ["configuration"]);
   assertFound(conflict, "configuration", "fail", /--udp forwards/, /add --wan plain/);
