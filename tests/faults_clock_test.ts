@@ -83,7 +83,10 @@ async function withClockBelow(
   const gateway = await Gateway.prepare();
   const port = freePort();
   const folder = `${gateway.stateDir}/gateway-127.0.0.1-${port}`;
-  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // One that has never run asks whatever is there for sessions, and what holds none then ends.
+  await gateway.launch(port, "--workers=1", ...flags);
+  await gateway.process.stop("SIGKILL");
+  await eventually("its data server is gone", () => gateway.dataServers().length === 0);
   // Its own would have a clean environment; it takes over the one that it finds.
   const s2ds = new Running(
     [...SCISTREAM, "s2ds", `--control-socket=${folder}/s2ds-0.sock`],

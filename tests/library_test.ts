@@ -51,7 +51,7 @@ class Programs implements Disposable {
   run(name: string, ...args: string[]): Running {
     const line = new RegExp(`^    deno run (.*) ${name}`, "m").exec(page)?.[1];
     assert(line, `no line runs ${name}`);
-    const command = [Deno.execPath(), "run", "--quiet", "--no-prompt", "--cached-only", "--check"];
+    const command = [Deno.execPath(), "run", "--quiet", "--no-prompt", "--check"];
     return new Running([...command, ...line.split(" "), name, ...args], { cwd: this.#folder.path });
   }
 

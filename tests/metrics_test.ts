@@ -56,8 +56,10 @@ class Scrape {
   }
 }
 
-async function scrape(http: string): Promise<Scrape> {
-  const response = await fetch(`http://${http}/metrics`);
+/** @param token of an administrator, where callers are authenticated */
+async function scrape(http: string, token?: string): Promise<Scrape> {
+  const headers = token === undefined ? undefined : { authorization: `Bearer ${token}` };
+  const response = await fetch(`http://${http}/metrics`, { headers });
   assertEquals(response.status, 200);
   return new Scrape(await response.text());
 }
@@ -72,6 +74,7 @@ async function scrapeUntil(http: string, line: string, value: number): Promise<S
   return now;
 }
 
+const ADMIN = "--admin=user:alice@anl.gov";
 const http = () => `127.0.0.1:${freePort()}`;
 const clientOf = (gateway: Gateway) =>
   new ControlClient({
@@ -241,23 +244,24 @@ Deno.test("sessions are counted by what became of them, and the steps of those t
 
 Deno.test("callers are counted by what their token was worth, and whether it was known", async () => {
   const at = http();
-  await using facility = await authenticated(["--type=Mock", `--http=${at}`]);
+  await using facility = await authenticated(["--type=Mock", `--http=${at}`, ADMIN]);
   const { oauth, gateway } = facility;
   const alice = await oauth.token({ user: "alice@anl.gov", server: GATEWAY.id });
   for (let i = 0; i < 4; i++) await call(gateway, alice, "list");
   for (let i = 0; i < 2; i++) await refusal(call(gateway, "not-alices-token", "list"));
   await refusal(call(gateway, undefined, "list"));
-  const now = await scrape(at);
+  const now = await scrape(at, alice);
   assertEquals(now.all("authentications_total"), {
     'outcome="good",cached="false"': 1,
-    'outcome="good",cached="true"': 3,
+    // The scrape is one of them.
+    'outcome="good",cached="true"': 4,
     'outcome="bad",cached="false"': 1,
     'outcome="bad",cached="true"': 2,
   });
   assertEquals(now.get("authentication_duration_seconds_count"), 2);
   await oauth[Symbol.asyncDispose]();
   await refusal(call(gateway, "somebody-elses-token", "list"));
-  const without = await scrape(at);
+  const without = await scrape(at, alice);
   assertEquals(without.get('authentications_total{outcome="unreachable",cached="false"}'), 1);
 });
 
@@ -267,9 +271,11 @@ Deno.test("the page has every metric that a control server tells, with its type 
     "--type=S2DS",
     `--http=${at}`,
     "--call-rate=1",
+    ADMIN,
   ]);
+  const alice = await facility.oauth.token({ user: "alice@anl.gov", server: GATEWAY.id });
   await Promise.all([1, 2, 3, 4].map(() => refusal(call(facility.gateway, "bad-token-1", "list"))));
-  const now = await scrape(at);
+  const now = await scrape(at, alice);
   const told = [...now.metrics].map(([name, { type, labels }]) =>
     [name, type, [...labels].filter((label) => label !== "le").join()].join(" ")
   );

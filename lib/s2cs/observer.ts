@@ -12,13 +12,22 @@ export interface Snapshot {
   sessions: SessionReport[];
 }
 
+/** A snapshot, and how many there have been with it. */
+interface Taken extends Snapshot {
+  n: number;
+}
+
 /** Takes snapshots while it is watched. */
 export class Observer {
   readonly #take: () => Promise<SessionReport[]>;
   readonly #everyMs: number;
   #watchers = 0;
   #isLooking = false;
-  #latest?: Snapshot;
+  #latest?: Taken;
+  #taken = 0;
+  /** The snapshot that is being taken, and the next one where somebody waits for that already. */
+  #under: Promise<unknown> = Promise.resolve();
+  #soon?: Promise<Taken>;
   #changed = Promise.withResolvers<void>();
   /** Ends the pause between two snapshots. */
   #wake = () => {};
@@ -30,17 +39,20 @@ export class Observer {
   }
 
   /**
-   * The latest snapshot and those that follow, until the signal. Whoever is slow misses some.
+   * How all sessions look now, and the snapshots that follow, until the signal. Whoever is slow misses
+   * some.
    */
   async *watch(signal: AbortSignal): AsyncGenerator<Snapshot, void> {
     const wake = () => this.#tell();
     signal.addEventListener("abort", wake, { once: true });
     this.#watchers++;
     this.#look();
-    let seen: Snapshot | undefined;
     try {
+      // Whoever has just made a session finds it.
+      let seen = await this.#fresh();
+      if (!signal.aborted) yield seen;
       while (!signal.aborted) {
-        if (this.#latest && this.#latest !== seen) {
+        if (this.#latest && this.#latest.n > seen.n) {
           seen = this.#latest;
           yield seen;
         } else {
@@ -60,13 +72,26 @@ export class Observer {
     if (this.#isLooking) return;
     this.#isLooking = true;
     while (this.#watchers > 0) {
-      const atMs = Date.now();
-      const sessions = await this.#take();
-      this.#latest = { atMs, sessions };
+      this.#latest = await this.#fresh();
       this.#tell();
       if (this.#watchers > 0) await this.#pause();
     }
     this.#isLooking = false;
+  }
+
+  /** A snapshot that begins from now on; all who ask for it meanwhile share it. */
+  #fresh(): Promise<Taken> {
+    return this.#soon ??= this.#under.then(() => {
+      this.#soon = undefined;
+      const shot = this.#shot();
+      this.#under = shot.catch(() => {});
+      return shot;
+    });
+  }
+
+  async #shot(): Promise<Taken> {
+    const [n, atMs] = [++this.#taken, Date.now()];
+    return { n, atMs, sessions: await this.#take() };
   }
 
   /** Has everybody look again. */

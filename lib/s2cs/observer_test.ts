@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import type { SessionReport } from "./gateway.ts";
 import { Observer } from "./observer.ts";
 
 const MS = 5;
@@ -43,4 +44,19 @@ Deno.test("the signal ends it in the middle of a pause", async () => {
     if (++seen === 1) queueMicrotask(() => over.abort());
   }
   assertEquals(seen, 1);
+});
+
+Deno.test("whoever begins to watch sees what is there now, and nothing older after it", async () => {
+  let sessions: SessionReport[] = [];
+  const observer = new Observer(() => Promise.resolve(sessions), 60_000);
+  const over = new AbortController();
+  const first = observer.watch(over.signal);
+  assertEquals((await first.next()).value?.sessions.length, 0);
+  sessions = [{} as SessionReport];
+  const second = observer.watch(over.signal);
+  assertEquals((await second.next()).value?.sessions.length, 1);
+  const next = second.next();
+  over.abort();
+  assertEquals((await next).done, true);
+  await first.return();
 });

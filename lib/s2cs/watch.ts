@@ -58,16 +58,8 @@ async function* all(snapshots: Snapshots, who: Principal | undefined): Snapshots
 async function* one(snapshots: Snapshots, first: SessionReport): Snapshots {
   const { session } = first;
   let last = first;
-  let isFirst = true;
   for await (const { atMs, sessions } of snapshots) {
     const found = sessions.find((each) => each.session === session);
-    if (!found && isFirst) {
-      // The latest snapshot may be older than the session.
-      isFirst = false;
-      yield { atMs: Date.now(), sessions: [first] };
-      continue;
-    }
-    isFirst = false;
     // What is over, or about to be, may have no numbers any more: the last ones stay.
     if (found && !(session.state === "draining" && isEmpty(found))) last = found;
     yield { atMs, sessions: [found ? last : over(last)] };

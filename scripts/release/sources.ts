@@ -29,7 +29,14 @@ function copySources(tree: string, to: string): void {
   );
   Deno.writeTextFileSync(`${to}/src/deno.json`, JSON.stringify(config, null, 2) + "\n");
   // Takes the others out of deno.lock as well: once the folder is read-only Deno could not.
-  must("deno", Deno.execPath(), ["run", "--cached-only", "--no-prompt", ENTRY, "--version"], {
+  must("deno", Deno.execPath(), [
+    "run",
+    "--cached-only",
+    "--no-prompt",
+    "--allow-env",
+    ENTRY,
+    "--version",
+  ], {
     cwd: `${to}/src`,
     env: { DENO_DIR: `${to}/cache` },
   });
