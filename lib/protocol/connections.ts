@@ -5,6 +5,7 @@
  */
 import type net from "node:net";
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import { Buckets } from "../buckets.ts";
 import { addressKey } from "./address.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -176,7 +177,9 @@ export class Connections {
    */
   speaks(peer: string, counts: SessionCounts): void {
     const connection = this.#all.get(peer);
-    if (connection) connection.counts = counts;
+    if (!connection) return;
+    connection.counts = counts;
+    counts.onRead(() => inTurn(connection.socket));
   }
 
   #accept(socket: net.Socket): void {
@@ -331,6 +334,23 @@ function forgive(connection: Connection): number {
   const uncharged = Math.min(bytesRead - connection.charged, free);
   connection.charged += uncharged;
   return free - uncharged;
+}
+
+/**
+ * Lets everybody else have a turn before more is read from this socket. Deno 2.9.3 reads on, up to 2 MB,
+ * for as long as there is something; of the smallest frames that is seconds of work.
+ */
+function inTurn(socket: net.Socket): void {
+  const handle = (socket as unknown as Handled)._handle;
+  handle?.readStop();
+  setImmediate(() => {
+    if (!socket.destroyed) handle?.readStart();
+  });
+}
+
+/** What of the runtime's own sockets is used. */
+interface Handled {
+  _handle: { readStart(): void; readStop(): void } | null;
 }
 
 /** Streams that nobody has told of; each is answered once. */

@@ -208,7 +208,7 @@ Deno.test("streams that nobody told of are cut, however few bytes they took", as
   const caller = await bench.dial("127.0.0.1");
   bench.connections.began(caller.peer)(false);
   const client = await bench.dial("127.0.0.1");
-  bench.connections.speaks(client.peer, { streams: () => 9, sent: () => 0 });
+  bench.connections.speaks(client.peer, { streams: () => 9, sent: () => 0, onRead: () => {} });
   bench.connections.opened(client.peer, 0);
   client.socket.write("x");
   assertEquals(await client.ended, "ECONNRESET");

@@ -38,6 +38,8 @@ export interface SessionCounts {
   streams: () => number;
   /** Bytes that have been sent, before TLS if there is any. */
   sent: () => number;
+  /** Tells of whatever has been read. */
+  onRead: (tell: () => void) => void;
 }
 
 /** What is seen; a peer is `ip:port`. */
@@ -63,6 +65,7 @@ export function watchStreams(
     onSession(peerOf(session), {
       streams: () => session.destroyed ? 0 : Math.ceil((session.state.lastProcStreamID ?? 0) / 2),
       sent: () => session.destroyed ? 0 : session.socket.bytesWritten,
+      onRead: (tell) => session.socket.on("data", tell),
     });
   });
   const behind = http2.listeners("stream") as unknown as StreamListener[];
