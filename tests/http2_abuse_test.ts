@@ -27,7 +27,7 @@ const PLAIN: Group[] = [
   {
     what: "calls",
     attacks: ["calls without end", "answers unread", "zero window"],
-    limits: ["call-rate", "pending-per-caller"],
+    limits: ["call-rate", "pending-per-caller", "spare-bytes"],
   },
   {
     what: "header blocks",

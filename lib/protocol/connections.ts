@@ -131,14 +131,15 @@ export class Connections {
     // It moves to the end: the others have been without a call for longer.
     this.#all.delete(peer);
     this.#all.set(peer, connection);
-    const bytes = connection.called ? CALL_BYTES + STREAM_BYTES : HANDSHAKE_BYTES;
-    this.#spare.give(connection.address, bytes + forgive(connection));
+    const bytes = connection.called ? CALL_BYTES : HANDSHAKE_BYTES;
+    this.#spare.give(connection.address, bytes + STREAM_BYTES + forgive(connection));
     this.#expected += CALL_BYTES;
     connection.called = true;
     connection.calls++;
     return (isRefused) => {
       connection.calls--;
-      if (isRefused) this.#spare.charge(connection.address, REFUSED_CALL_BYTES);
+      // What it was given for the call is taken back, but for the stream.
+      if (isRefused) this.#spare.charge(connection.address, bytes + REFUSED_CALL_BYTES);
     };
   }
 
