@@ -129,7 +129,8 @@ Deno.test("on a terminal it is drawn again in place, never wider than 80 columns
   assertMatch(ended.out, /to target {5}0 bit\/s +▁+ 0 B/);
   assertMatch(ended.out, / released, PROD, S2DS, /);
   assertMatch(ended.out, /session [0-9a-f]{8} at \S+ is released\r\n$/);
-  assertMatch(all.out, /8 channels, 0 open, 0 total\r\n/);
+  // It may have begun before the connection that was made here, or after it.
+  assertMatch(all.out, /8 channels, 0 open, [01] total/);
   for (const { out } of [one, all]) {
     assert(out.includes("\x1b[J"), "is drawn again");
     // Up, and clear: no colours, and nothing else.

@@ -152,6 +152,18 @@ Deno.test("engine: a removal that goes on already is waited for; another conflic
   assertEquals(error.httpStatus, 409);
 });
 
+Deno.test("engine: a container that podman could not kill, because it had just ended, is removed", async () => {
+  const message = "cannot remove container x as it could not be stopped: sending SIGKILL to " +
+    "container x: container state improper: stopped";
+  let asked = 0;
+  await using peer = fakeEngine(() =>
+    asked++ === 0 ? answer(JSON.stringify({ message }), 500) : answer("", 204)
+  );
+  const engine = new DockerEngine({ socket: peer.socket });
+  await engine.remove("x", { force: true });
+  assertEquals(asked, 2);
+});
+
 Deno.test("engine: podman's 500 for a conflict counts as Docker's 409, and is told as it was", async () => {
   const message = 'the container name "x" is already in use by 123';
   await using peer = fakeEngine(() => answer(JSON.stringify({ message }), 500));

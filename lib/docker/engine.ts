@@ -112,14 +112,21 @@ export class DockerEngine {
    */
   async remove(id: string, options: { force: boolean }): Promise<void> {
     const what = `remove container ${quote(id)}`;
-    const answer = await this.#calls.whole(what, {
+    const ask: Ask = {
       method: "DELETE",
       path: ["containers", id],
       query: { force: options.force, v: true },
-    }, [404, 409]);
-    if (answer.status !== 409) return;
+    };
+    let answer = await this.#calls.whole(what, ask, [404, 409, 500]);
+    // podman could not kill it, because it ended at that moment.
+    if (
+      answer.status === 500 && /container state improper: stopped/.test(errorMessage(answer.bytes))
+    ) {
+      answer = await this.#calls.whole(what, ask, [404, 409, 500]);
+    }
+    if (answer.status < 409) return;
     const message = errorMessage(answer.bytes);
-    if (!/already in progress/i.test(message)) throw refused(what, 409, message);
+    if (!/already in progress/i.test(message)) throw refused(what, answer.status, message);
     const gone: Ask = {
       method: "POST",
       path: ["containers", id, "wait"],

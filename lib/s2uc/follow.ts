@@ -12,6 +12,8 @@ import { isOver } from "./requests.ts";
 /** Pauses before a connection is tried again: at first, and at most. */
 const FIRST_PAUSE_MS = 250;
 const MOST_PAUSE_MS = 5_000;
+/** Pauses for a token that is over for its provider already, and here not yet. */
+const MOST_STALE_MS = 1_000;
 /** A server that has told nothing for so long is not there any more; it does so once a second. */
 const SILENCE_MS = 15_000;
 
@@ -50,10 +52,15 @@ export async function* follow(options: FollowOptions): AsyncGenerator<WatchUpdat
       if (!(error instanceof ScistreamError) || !hasSeen) throw error;
       // It ended while nobody looked.
       if (isNew && isOver(error) && options.uid) return;
-      // Its token has ended; a new connection has a fresh one, or is refused.
-      if (error.status === Status.UNAUTHENTICATED && !isNew) continue;
-      if (!mayPass(error)) throw error;
-      onBroken(error);
+      if (error.status === Status.UNAUTHENTICATED) {
+        // Its token has ended. A new connection has a fresh one, or will: providers count whole seconds,
+        // so that one may be over a moment before it is taken for that here.
+        if (!isNew) continue;
+        if (pauseMs > MOST_STALE_MS) throw error;
+      } else {
+        if (!mayPass(error)) throw error;
+        onBroken(error);
+      }
     }
     await pause(pauseMs * (0.75 + Math.random() / 2), signal);
     pauseMs = Math.min(2 * pauseMs, MOST_PAUSE_MS);
