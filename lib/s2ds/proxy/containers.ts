@@ -339,7 +339,11 @@ export class Containers implements Runner {
       );
       // The engine restarts what ends by itself, and takes this call for done; but what was killed or
       // stopped through its API it leaves.
-      this.#engine.start(kept.id).catch((error) => this.#down(kept, messageOf(error)));
+      const { id } = kept;
+      this.#engine.start(id).catch((error) => {
+        // Where it has been removed, another may run in its place by now.
+        if (kept.id === id) this.#down(kept, messageOf(error));
+      });
     } else if (action === "start") {
       this.#up(kept);
     } else if (action === "destroy") {
