@@ -166,9 +166,10 @@ for (const how of ["takes no more", "cancels", "closes the connection"]) {
   });
 }
 
-Deno.test("what streams ends with an error as any call does", async () => {
+Deno.test("what streams ends with an error as every call does", async () => {
   const known = new ScistreamError("AUTH_ERROR", "not any more");
-  for (const [error, code, faults] of [[known, "AUTH_ERROR", 0], [new Error(), "SERVER_ERR", 1]]) {
+  const cases = [[known, "AUTH_ERROR", 0], [new Error(), "SERVER_ERR", 1]] as const;
+  for (const [error, code, faults] of cases) {
     using it = await watched(() =>
       Promise.resolve((async function* () {
         yield update(1);
@@ -179,6 +180,10 @@ Deno.test("what streams ends with an error as any call does", async () => {
     const refused = await assertRejects(async () => {
       for await (const { at_ms } of it.client.stream("watch", {})) seen.push(at_ms);
     }, ScistreamError);
-    assertEquals([seen, refused.code, it.faults.length], [[1], code, faults] as never);
+    assertEquals({ seen, code: refused.code, faults: it.faults.length }, {
+      seen: [1],
+      code,
+      faults,
+    });
   }
 });
