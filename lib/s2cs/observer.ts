@@ -79,7 +79,12 @@ export class Observer {
     this.#isLooking = false;
   }
 
-  /** A snapshot that begins from now on; all who ask for it meanwhile share it. */
+  /** How all sessions look now; all who ask meanwhile share the answer. */
+  now(): Promise<Snapshot> {
+    return this.#fresh();
+  }
+
+  /** A snapshot that begins from now on. */
   #fresh(): Promise<Taken> {
     return this.#soon ??= this.#under.then(() => {
       this.#soon = undefined;

@@ -13,7 +13,6 @@ import { isFromHere, type Names } from "./names.ts";
 import { overviewPage, sessionPage, signInPage } from "./pages.ts";
 import { release } from "./release.ts";
 import type { HttpOptions } from "./serve.ts";
-import type { Snapshot } from "../observer.ts";
 import { HEAD, type View } from "./view.ts";
 import type { Visitors } from "./visitors.ts";
 
@@ -42,7 +41,6 @@ interface Parts extends HttpOptions {
   feed: Feed;
   view: View;
   visitors: Visitors;
-  latest: () => Snapshot;
 }
 
 /** Answers requests. */
@@ -99,7 +97,7 @@ export class Routes {
 
   async #read(asked: Asked): Promise<Answer> {
     const { path } = asked;
-    const { visitors, registry, feed, view, control } = this.#parts;
+    const { visitors, registry, feed, view, control, observer } = this.#parts;
     const common = { gateway: String(control) };
     if (path === "/sign-in") return this.#signInPage(asked.query.get("next") ?? "/");
     const [, id, events] = /^\/(?:sessions\/([0-9a-f]{8}))?(\/?events)?$/.exec(path) ?? [null];
@@ -125,7 +123,8 @@ export class Routes {
         ofOne: id !== undefined,
       });
     }
-    const now = this.#parts.latest();
+    // Whoever has just made a session finds it.
+    const now = await observer.now();
     const { who } = visitor;
     const page = { ...common, visitor };
     if (!id) return overviewPage(page, view.all(now, who), view.past(now, who));

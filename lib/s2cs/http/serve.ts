@@ -8,7 +8,7 @@ import type { ServerTls } from "../../protocol/server.ts";
 import type { Front } from "../front.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Measured, registryOf } from "../metrics.ts";
-import type { Observer, Snapshot } from "../observer.ts";
+import type { Observer } from "../observer.ts";
 import { Feed } from "./feed.ts";
 import { History } from "./history.ts";
 import { listen } from "./listen.ts";
@@ -58,7 +58,6 @@ export async function serveHttp(options: HttpOptions): Promise<Http> {
   const { address, sockets, folder, measured, gateway, observer, front } = options;
   const history = new History();
   const over = new AbortController();
-  let latest: Snapshot | undefined;
   const names = new Names(address.host, tls?.cert);
   const operator = new OperatorToken(folder);
   try {
@@ -70,13 +69,11 @@ export async function serveHttp(options: HttpOptions): Promise<Http> {
       feed: new Feed(observer),
       view: new View(history, options.type, () => gateway.enforcesRates),
       visitors: new Visitors(front, operator, new Logins(address.port, tls !== undefined)),
-      latest: () => latest ?? { atMs: Date.now(), sessions: [] },
     });
     const listening = await listen({ address, sockets, tls }, (asked) => routes.answer(asked));
     // As long as the port is there, for whoever opens a page sees the minutes before.
     const remembering = (async () => {
       for await (const snapshot of observer.watch(over.signal)) {
-        latest = snapshot;
         history.add(snapshot);
       }
     })();
