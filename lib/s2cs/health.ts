@@ -26,12 +26,17 @@ export function healthPackage(): PackageDefinition {
 
 /** Whether the control server answers calls: not while it recovers, and not while it winds up. */
 export class Health {
-  #isServing = false;
+  #why: string | undefined = "recovering what an earlier control server left";
   #change = Promise.withResolvers<void>();
 
+  /** Why no calls are taken now, a few words; undefined when they are. */
+  get notReady(): string | undefined {
+    return this.#why;
+  }
+
   /** Tells whoever watches. */
-  set(isServing: boolean): void {
-    this.#isServing = isServing;
+  set notReady(why: string | undefined) {
+    this.#why = why;
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }
@@ -53,7 +58,7 @@ export class Health {
   }
 
   get #status(): string {
-    return this.#isServing ? "SERVING" : "NOT_SERVING";
+    return this.#why === undefined ? "SERVING" : "NOT_SERVING";
   }
 
   async *#check(messages: AsyncIterable<unknown>) {

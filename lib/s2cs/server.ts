@@ -106,7 +106,6 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   let http: Http | undefined;
   let tls = options.tls;
   const closing = new AbortController();
-  let notReady: string | undefined = "recovering what an earlier control server left";
   try {
     makeHome(options.stateDir, home);
     const failed = (what: string) => () => counters.writeErrors.add(what);
@@ -152,7 +151,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     if (options.http) {
       http = await openHttp({
         ...{ address: options.http, sockets: sideSockets, tls: options.tls, folder: home.folder },
-        ...{ control: server.address, notReady: () => notReady },
+        ...{ control: server.address, notReady: () => health.notReady },
         ...{ type, measured, gateway, observer, front },
       });
       started.use(http);
@@ -164,8 +163,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     reach("recovery.done");
     const watching = { observer, closing: closing.signal };
     handlers.resolve(guarded(service(gateway, type, watching), front));
-    notReady = undefined;
-    health.set(true);
+    health.notReady = undefined;
   } catch (error) {
     handlers.reject(error);
     throw error;
@@ -193,8 +191,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     },
     stop(force = false) {
       closing.abort();
-      health.set(false);
-      notReady = "shutting down";
+      health.notReady = "shutting down";
       const released = gateway.close(force ? 0 : drainTimeoutMs, keepSessions);
       stopping ??= (async () => {
         const reconciled = reconciling.stop();
