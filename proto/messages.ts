@@ -140,6 +140,10 @@ export interface SessionStatus {
   rate_enforced: boolean;
   /** Who made it; empty where callers are not authenticated. */
   owner: string;
+  /** The node that its listeners are on; empty where a gateway is one machine. */
+  node: string;
+  /** When it was moved to this node because its own was lost, in milliseconds since 1970 UTC; 0 if never. */
+  moved_ms: number;
 }
 
 /** One channel: a listener and where it forwards to. */

@@ -14,16 +14,17 @@ const FORM = /^[0-9A-Za-z_-]{8,64}$/;
  * itself: only {@linkcode Uid.reveal} gives the secret.
  */
 export class Uid {
-  readonly #secret: string;
+  /** Undefined where only its hash is known. */
+  readonly #secret?: string;
   /** The first 8 hex digits of the SHA-256 of the uid: what logs, metrics and other users may see. */
   readonly session: string;
   /** The whole SHA-256 in hex: the key of the session where two must never meet. */
   readonly hash: string;
 
-  private constructor(secret: string) {
+  private constructor(hash: string, secret?: string) {
     this.#secret = secret;
-    this.hash = createHash("sha256").update(secret).digest("hex");
-    this.session = this.hash.slice(0, 8);
+    this.hash = hash;
+    this.session = hash.slice(0, 8);
   }
 
   /**
@@ -42,7 +43,18 @@ export class Uid {
         { status: Status.INVALID_ARGUMENT },
       );
     }
-    return new Uid(text);
+    return new Uid(createHash("sha256").update(text).digest("hex"), text);
+  }
+
+  /**
+   * The uid that has this hash, for whoever must find its session and not have its secret.
+   * @throws {ScistreamError} INVALID_UID for what is no SHA-256 in hex
+   */
+  static ofHash(hash: string): Uid {
+    if (/^[0-9a-f]{64}$/.test(hash)) return new Uid(hash);
+    throw new ScistreamError("INVALID_UID", `${quote(hash)} is not the SHA-256 of a uid in hex`, {
+      status: Status.INVALID_ARGUMENT,
+    });
   }
 
   /** A new uid: 128 random bits, written 8-4-4-4-12 in hex. */
@@ -56,6 +68,7 @@ export class Uid {
    * guessed by whoever can try as many uids.
    */
   get weakness(): string {
+    if (this.#secret === undefined) return "";
     if (this.#secret === MOCK_UID) return "its uid is the well-known one of --mock";
     const digits = this.#secret.replaceAll("-", "");
     const bits = digits.length *
@@ -65,9 +78,18 @@ export class Uid {
       : "";
   }
 
-  /** The uid itself, for the wire and for the user who asked for it. */
+  /**
+   * The uid itself, for the wire and for the user who asked for it.
+   * @throws {TypeError} where only its hash is known
+   */
   reveal(): string {
+    if (this.#secret === undefined) throw new TypeError(`of ${this} only the hash is known`);
     return this.#secret;
+  }
+
+  /** Whether {@linkcode Uid.reveal} knows it. */
+  get isKnown(): boolean {
+    return this.#secret !== undefined;
   }
 
   /** `session 1a2b3c4d`: the public id. */

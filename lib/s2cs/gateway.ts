@@ -14,7 +14,7 @@ import { EarlyHellos } from "./early_hellos.ts";
 import { reach } from "../fault_points.ts";
 import { canResume, type LifeOptions, type Live, Lives } from "./lives.ts";
 import { notYours, owns } from "./owner.ts";
-import { toText } from "./record.ts";
+import { fromText } from "./record.ts";
 import type { Session } from "./session.ts";
 import { Sessions, type Which } from "./sessions.ts";
 import { next, type State } from "./state.ts";
@@ -86,7 +86,7 @@ export class Gateway {
       live.opening = this.#traced(
         "open listeners",
         live,
-        () => lives.listen(live, request.numConn),
+        () => lives.listen(live),
       );
       await live.opening;
       if (live.ending) await live.hello.promise;
@@ -179,13 +179,13 @@ export class Gateway {
     }
     const perChannel = session.listeners.map((_, i) => targets[i % targets.length] as Endpoint);
     const { targets: before, state } = session;
+    const { dataServer, store, toRecord } = this.#options;
     // Written before it is done: whoever takes over in the middle does it again.
     session.targets = perChannel;
     try {
-      this.#options.store.put(session);
+      store.put(session);
       reach("update.recorded");
-      const record = toText({ ...session, state: "streaming" });
-      const { dataServer } = this.#options;
+      const record = toRecord({ ...session, state: "streaming" });
       await this.#traced(
         "set targets",
         live,
@@ -307,6 +307,25 @@ export class Gateway {
     this.#lives.step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 
+  /** The data server lost this session's node. */
+  async lost(hash: string, reason: string): Promise<void> {
+    const live = this.#sessions.get(hash);
+    if (live && next(live.session.state, "fault")) await this.#lives.move(live, reason);
+  }
+
+  /** Another control server has ended this session. */
+  gone(hash: string, reason: string): void {
+    const live = this.#sessions.get(hash);
+    if (live) this.#lives.fail(live, "fault", reason);
+  }
+
+  /** Another control server has made this session; answers what the data server must hold of it. */
+  found(record: string): Resumed | undefined {
+    const session = fromText(record);
+    if (this.#closing || this.#sessions.get(session.uid.hash)) return undefined;
+    return this.#lives.takeUp(session, this.#options.drainTimeoutMs);
+  }
+
   /** Keeps what a change that failed was taken back to; not of a session that ended meanwhile, and has no record. */
   #takeBack(live: Live): void {
     const { session } = live;
@@ -315,15 +334,18 @@ export class Gateway {
 
   async #setRate(live: Live, rate: Rate): Promise<void> {
     const { session } = live;
-    const { ratePolicy, dataServer, store } = this.#options;
+    const { ratePolicy, dataServer, placement, store } = this.#options;
     this.#sessions.assertRate(session, rate);
     const before = session.rate;
+    const reserve = (kbps: Rate) => live.place &&= placement.rerate(live.place, kbps);
+    reserve(rate);
     session.rate = rate;
     try {
       store.put(session);
       if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     } catch (error) {
       session.rate = before;
+      reserve(before);
       this.#takeBack(live);
       throw error;
     }

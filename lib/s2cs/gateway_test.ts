@@ -12,7 +12,8 @@ import {
   PortsInUse,
 } from "../s2ds/data_server.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
-import { PortPool } from "./ports.ts";
+import { Placement } from "./placement.ts";
+import { toText } from "./record.ts";
 import { MemoryStore } from "./store.ts";
 
 /** A data server that does what the test says, for what a real one does only when it breaks. */
@@ -65,13 +66,19 @@ class Scripted implements DataServer {
 
 function setUp(options: Partial<GatewayOptions> = {}) {
   const server = new Scripted();
-  const ports = new PortPool(PortRange.parse("5100-5109"));
+  const host = { told: "10.0.0.1", bound: "0.0.0.0" };
+  const nodes = [{ name: "", PROD: host, CONS: host, capacity: 0 }];
+  const ports = new Placement({
+    range: PortRange.parse("5100-5109"),
+    nodes: () => nodes,
+    reserves: true,
+  });
   const store = new MemoryStore();
   const gateway = new Gateway({
     store,
-    ports,
+    placement: ports,
+    toRecord: toText,
     dataServer: server,
-    hosts: () => ({ told: "10.0.0.1", bound: "0.0.0.0" }),
     helloTimeoutMs: 60_000,
     earlyHellos: 3,
     earlyTimeoutMs: options.helloTimeoutMs ?? 60_000,

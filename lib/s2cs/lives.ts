@@ -9,11 +9,17 @@ import { Endpoint } from "../protocol/endpoint.ts";
 import { reach } from "../fault_points.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
-import type { Role, SessionRequest } from "../protocol/values.ts";
-import { type DataServer, type Opening, PortsInUse, type Resumed } from "../s2ds/data_server.ts";
+import type { SessionRequest } from "../protocol/values.ts";
+import {
+  type DataServer,
+  type GatewayNode,
+  NodeFault,
+  type Opening,
+  PortsInUse,
+  type Resumed,
+} from "../s2ds/data_server.ts";
 import { after } from "./expiry.ts";
-import type { PortPool } from "./ports.ts";
-import { toText } from "./record.ts";
+import { Found, type Place, type Placement } from "./placement.ts";
 import type { Session } from "./session.ts";
 import type { Bounds, Held, Sessions } from "./sessions.ts";
 import { type OnSetup, SetUp } from "./set_up.ts";
@@ -31,10 +37,10 @@ const KEPT_FIRST: readonly Event[] = ["listen", "hello"];
 /** What sessions live by. */
 export interface LifeOptions extends Bounds {
   store: SessionStore;
-  ports: PortPool;
+  placement: Placement;
   dataServer: DataServer;
-  /** Host that peers are told for the listeners of this role, and host to bind them on. */
-  hosts: (role: Role) => { told: string; bound: string };
+  /** A session as its data server keeps it. */
+  toRecord: (session: Session) => string;
   /** How long a req waits for its hello, and a ready session for its update. */
   helloTimeoutMs: number;
   /** Where data connections may come from; a session may allow less. */
@@ -60,9 +66,12 @@ export interface Live extends Held {
   setUp?: SetUp;
   /** Calls off its expiry. */
   expiry?: () => void;
-  ports: number[];
-  /** Settled once the data server holds the listeners, or will not. */
+  /** What it has of its node; it has nothing at the beginning. */
+  place?: Place;
+  /** Settled once the data server holds the listeners, on its first node or on another, or will not. */
   opening?: Promise<void>;
+  /** Whether it is being moved to another node. */
+  moving?: boolean;
 }
 
 /** Takes sessions through their lives. */
@@ -91,6 +100,7 @@ export class Lives {
       createdMs: Date.now(),
       state: "reserved",
       reason: "",
+      node: "",
       listeners: [],
       appListeners: [],
       targets: [],
@@ -100,7 +110,6 @@ export class Lives {
       channels: numConn,
       hello: Promise.withResolvers(),
       setUp,
-      ports: [],
     };
     // Whoever ends the session before its req waits for it must not leave an unhandled rejection.
     live.hello.promise.catch(() => {});
@@ -113,43 +122,111 @@ export class Lives {
     return live;
   }
 
-  /** Finds ports that nobody uses and has the data server listen on them. */
-  async listen(live: Live, numConn: number): Promise<void> {
-    const { ports, dataServer, hosts, store } = this.#options;
-    const { session } = live;
-    const { told } = hosts(session.role);
-    const strangers = new Set<number>();
-    for (;;) {
-      live.ports = ports.take(numConn, strangers);
-      try {
-        const listeners = live.ports.map((port) => new Endpoint(told, port));
-        // Whoever takes it up from this alone takes it up from where its request was answered.
-        const record = toText({ ...session, listeners, state: "ready" });
-        await dataServer.open(this.#opening(session, live.ports, record));
-        reach("req.opened");
-        break;
-      } catch (error) {
-        ports.give(live.ports);
-        live.ports = [];
-        if (!(error instanceof PortsInUse)) throw error;
-        for (const port of error.ports) strangers.add(port);
-        this.#log("warn", session.uid, `${error.message}; other ports are used`);
-        if (live.ending) return;
-      }
-    }
-    session.listeners = live.ports.map((port) => new Endpoint(told, port));
-    store.put(session);
+  /** Finds a node and ports that nobody uses, and has the data server listen there. */
+  async listen(live: Live): Promise<void> {
+    const { dataServer } = this.#options;
+    const place = await this.#placed(live, (opening) => dataServer.open(opening));
+    if (!place) return;
+    reach("req.opened");
+    live.place = place;
+    takePlace(live.session, place);
+    this.#options.store.put(live.session);
     reach("req.listening");
   }
 
-  /** What the data server holds for a session with these ports. */
-  #opening(session: Session, ports: readonly number[], record: string): Opening {
+  /**
+   * Has a session, whose node is lost, on another one. Its owner is told by its status: somebody has to
+   * pass its new listeners on. Where it cannot be had now, it stays as it is.
+   */
+  async move(live: Live, reason: string): Promise<void> {
+    const { session } = live;
+    if (!this.#options.dataServer.move || live.moving || live.ending || !live.place) return;
+    live.moving = true;
+    try {
+      if (session.state === "streaming") this.step(live, "fault", reason);
+      live.opening = this.#moveNow(live, live.place, reason);
+      await live.opening;
+    } catch (error) {
+      session.reason = `${reason}, and it cannot be moved yet: ${messageOf(error)}`;
+      this.#log("error", session.uid, session.reason);
+    } finally {
+      live.moving = false;
+    }
+  }
+
+  async #moveNow(live: Live, before: Place, reason: string): Promise<void> {
+    const { dataServer, placement, store } = this.#options;
+    const { session } = live;
+    const moved = { from: before.node.name, atMs: Date.now() };
+    const place = await this.#placed(live, async (opening) => {
+      await dataServer.move?.(opening, session.targets);
+    }, moved);
+    if (!place) return;
+    live.place = place;
+    placement.give(before);
+    if (live.ending) return;
+    takePlace(session, place);
+    session.moved = moved;
+    const sentence = `moved from node ${moved.from} to ${session.node}, because ${reason}`;
+    this.#log("warn", session.uid, sentence);
+    if (session.state === "failed") return this.step(live, "recover", sentence);
+    session.reason = sentence;
+    store.note(session);
+  }
+
+  /**
+   * Takes one place after the other until the data server can do with it what is asked. Answers none
+   * if the session ended meanwhile.
+   */
+  async #placed(
+    live: Live,
+    act: (opening: Opening) => Promise<void>,
+    moved?: Session["moved"],
+  ): Promise<Place | undefined> {
+    const { placement, toRecord } = this.#options;
+    const { session, channels } = live;
+    const found = new Found();
+    let fault: NodeFault | undefined;
+    for (;;) {
+      let place: Place;
+      try {
+        place = placement.take({ channels, rate: session.rate }, found);
+      } catch (error) {
+        throw fault ?? error;
+      }
+      try {
+        // Whoever takes it up from this alone takes it up from where its request was answered.
+        const state = session.targets.length > 0 ? "streaming" : "ready";
+        const there: Session = { ...session, moved: moved ?? session.moved, state, reason: "" };
+        takePlace(there, place);
+        await act(this.#opening(there, place, toRecord(there)));
+        return place;
+      } catch (error) {
+        placement.give(place);
+        const { name } = place.node;
+        if (error instanceof PortsInUse) {
+          found.inUse(name, error.ports);
+          const where = name && ` on node ${name}`;
+          this.#log("warn", session.uid, `${error.message}${where}; other ports are used`);
+        } else if (error instanceof NodeFault) {
+          found.faulty(name);
+          placement.avoid(name);
+          fault = error;
+          this.#log("warn", session.uid, `${error.message}; another node is tried`);
+        } else throw error;
+        if (live.ending) return undefined;
+      }
+    }
+  }
+
+  /** What the data server holds for a session with this place. */
+  #opening(session: Session, { node, ports }: Place, record: string): Opening {
     const { uid, role, allow, rate } = session;
-    const { bound } = this.#options.hosts(role);
     return {
       uid,
       role,
-      listeners: ports.map((port) => new Endpoint(bound, port)),
+      node: node.name,
+      listeners: ports.map((port) => new Endpoint(node[role].bound, port)),
       allow: [this.#options.allow, allow].filter((each) => each !== undefined),
       limit: this.#options.ratePolicy === "enforce" ? rate : 0,
       record,
@@ -162,43 +239,50 @@ export class Lives {
    * connections. Answers what the data server must hold; what it cannot bring back it tells as a fault.
    */
   restore(drainMs: number): Resumed[] {
-    const { store, ports, onRecovered } = this.#options;
-    return store.all().flatMap((session) => {
-      const { uid, listeners, targets, state } = session;
-      const at = listeners.map(({ port }) => port);
-      const opening = this.#opening(session, at, toText(session));
-      if (!canResume(session)) {
-        this.#log("info", uid, `was ${state} when the control server ended; it is over`);
-        onRecovered?.("over");
-        store.delete(uid);
-        const drains = state === "draining" && listeners.length > 0;
-        return drains ? [{ opening, targets, drainMs }] : [];
-      }
-      onRecovered?.("resumed");
-      const hello = Promise.withResolvers<void>();
-      hello.resolve();
-      const live: Live = {
-        session,
-        channels: listeners.length,
-        hello,
-        ports: at,
-      };
-      ports.hold(live.ports);
-      this.#sessions.add(live);
-      const reason = "taken up again after the control server was restarted";
-      if (state === "failed") {
-        this.step(live, "recover", reason);
-      } else if (state === "ready" && targets.length > 0) {
-        // Its update was written down and then not finished. It is now.
-        this.step(live, "update", reason);
-      } else {
-        session.reason = reason;
-        store.put(session);
-      }
-      if (session.state === "ready") this.expect(live, "update");
-      this.#log("info", uid, `${session.state}: ${reason}`);
-      return [{ opening, targets }];
-    });
+    return this.#options.store.all().flatMap((session) => this.takeUp(session, drainMs) ?? []);
+  }
+
+  /** Takes up one session that another control server made; answers what the data server must hold. */
+  takeUp(session: Session, drainMs: number): Resumed | undefined {
+    const { store, placement, onRecovered, toRecord } = this.#options;
+    const { uid, listeners, targets, state, rate } = session;
+    const place = { node: this.#nodeOf(session), ports: listeners.map(({ port }) => port), rate };
+    const opening = this.#opening(session, place, toRecord(session));
+    if (!canResume(session)) {
+      this.#log("info", uid, `was ${state} when the control server ended; it is over`);
+      onRecovered?.("over");
+      store.delete(uid);
+      const drains = state === "draining" && listeners.length > 0;
+      return drains ? { opening, targets, drainMs } : undefined;
+    }
+    onRecovered?.("resumed");
+    const hello = Promise.withResolvers<void>();
+    hello.resolve();
+    const live: Live = { session, channels: listeners.length, hello, place };
+    placement.hold(place);
+    this.#sessions.add(live);
+    const reason = "taken up again after the control server was restarted";
+    if (state === "failed") {
+      this.step(live, "recover", reason);
+    } else if (state === "ready" && targets.length > 0) {
+      // Its update was written down and then not finished. It is now.
+      this.step(live, "update", reason);
+    } else {
+      session.reason = reason;
+      store.put(session);
+    }
+    if (session.state === "ready") this.expect(live, "update");
+    this.#log("info", uid, `${session.state}: ${reason}`);
+    return { opening, targets };
+  }
+
+  /** The node that a session is on, as it is now, or as the session knew it where it is lost. */
+  #nodeOf({ node: name, listeners }: Session): GatewayNode {
+    const node = this.#options.placement.node(name);
+    if (node) return node;
+    const told = listeners[0]?.host ?? "";
+    const host = { told, bound: told };
+    return { name, PROD: host, CONS: host, capacity: 0 };
   }
 
   /** Ends the session unless this comes in time; whatever was waited for before is not any more. */
@@ -246,7 +330,7 @@ export class Lives {
   }
 
   async #free(live: Live, drainMs: number): Promise<void> {
-    const { dataServer, ports, store } = this.#options;
+    const { dataServer, placement, store } = this.#options;
     const { uid } = live.session;
     live.expiry?.();
     // Ended while its listeners were being opened: what is half open cannot be closed.
@@ -255,7 +339,8 @@ export class Lives {
       await dataServer.close(uid.hash, drainMs);
       reach("release.closed");
     } finally {
-      ports.give(live.ports);
+      if (live.place) placement.give(live.place);
+      live.place = undefined;
       store.delete(uid);
       this.#sessions.delete(uid);
       const { state } = live.session;
@@ -311,4 +396,10 @@ export class Lives {
 /** Whether a later control server can take it up: its req was answered, and it is not over. */
 export function canResume({ state, listeners }: Session): boolean {
   return ["ready", "streaming", "failed"].includes(state) && listeners.length > 0;
+}
+
+/** The session's listeners are there. */
+function takePlace(session: Session, { node, ports }: Place): void {
+  session.node = node.name;
+  session.listeners = ports.map((port) => new Endpoint(node[session.role].told, port));
 }

@@ -1,10 +1,12 @@
 import { ScistreamError } from "../protocol/errors.ts";
 import type { PortRange } from "../protocol/values.ts";
 
-/** The data ports of one gateway, shared by all its sessions. Gives the lowest free ones. */
+/** The data ports of one node, shared by all its sessions. Gives the lowest free ones. */
 export class PortPool {
   readonly #range: PortRange;
   readonly #taken = new Set<number>();
+  /** How many of the range are taken. */
+  #used = 0;
 
   constructor(range: PortRange) {
     this.#range = range;
@@ -12,14 +14,12 @@ export class PortPool {
 
   /** Ports of the range that sessions hold. */
   get used(): number {
-    return this.#range.size - this.free;
+    return this.#used;
   }
 
   /** Ports that no session holds. */
   get free(): number {
-    const { first, last } = this.#range;
-    const taken = [...this.#taken].filter((port) => port >= first && port <= last);
-    return this.#range.size - taken.length;
+    return this.#range.size - this.#used;
   }
 
   /**
@@ -39,16 +39,23 @@ export class PortPool {
           "release a session, ask for fewer channels or start s2cs with a larger --port-range",
       );
     }
-    for (const port of ports) this.#taken.add(port);
+    this.hold(ports);
     return ports;
   }
 
   /** Marks ports that a session has already; they may lie outside of a range that has changed since. */
   hold(ports: Iterable<number>): void {
-    for (const port of ports) this.#taken.add(port);
+    for (const port of ports) {
+      if (!this.#taken.has(port) && this.#has(port)) this.#used++;
+      this.#taken.add(port);
+    }
   }
 
   give(ports: Iterable<number>): void {
-    for (const port of ports) this.#taken.delete(port);
+    for (const port of ports) if (this.#taken.delete(port) && this.#has(port)) this.#used--;
+  }
+
+  #has(port: number): boolean {
+    return port >= this.#range.first && port <= this.#range.last;
   }
 }

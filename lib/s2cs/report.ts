@@ -4,6 +4,7 @@
  */
 import type { SessionStatus } from "../../proto/messages.ts";
 import type { SessionReport } from "./gateway.ts";
+import type { Session } from "./session.ts";
 
 /**
  * What status and list tell of a session.
@@ -23,7 +24,9 @@ export function sessionStatus(
     type,
     rate: session.rate,
     created_ms: session.createdMs,
-    warnings: [...session.warnings],
+    warnings: [...session.warnings, ...movedWarning(session)],
+    node: session.node,
+    moved_ms: session.moved?.atMs ?? 0,
     rate_enforced: enforced && session.rate > 0,
     owner: session.owner?.name ?? "",
     channels: channels.map((channel, i) => ({
@@ -44,4 +47,17 @@ export function sessionStatus(
       last_error_ms: channel.lastErrorMs,
     })),
   };
+}
+
+/** What the owner of a session has to do that has other listeners than it was told. */
+function movedWarning({ role, node, listeners, moved }: Session): string[] {
+  if (!moved) return [];
+  const who = role === "PROD"
+    ? "give them to the consumer's side, as --targets of `s2uc update`"
+    : "have the application connect to them";
+  return [
+    `node ${moved.from} was lost, and the session is on ${node} now; it has new listeners, so ${who}: ${
+      listeners.join(",")
+    }`,
+  ];
 }

@@ -15,8 +15,7 @@ import {
   type ControlServer,
   serveControl,
 } from "../protocol/server.ts";
-import type { Role } from "../protocol/values.ts";
-import type { DataServer } from "../s2ds/data_server.ts";
+import type { DataServer, GatewayNode, Home } from "../s2ds/data_server.ts";
 import { createDataServer } from "../s2ds/types.ts";
 import { every } from "./every.ts";
 import type { AuditLog } from "./audit.ts";
@@ -31,13 +30,14 @@ import type { Http, HttpOptions } from "./http/serve.ts";
 import { homeOf, makeHome, openAudit, removeHome } from "./home.ts";
 import type { Measured } from "./metrics.ts";
 import { Observer } from "./observer.ts";
-import { PortPool } from "./ports.ts";
+import { Placement } from "./placement.ts";
 import { publicServices } from "./public_services.ts";
-import { fromText } from "./record.ts";
+import { fromText, toOpenText, toText } from "./record.ts";
 import { Refusals } from "./refusals.ts";
 import { service } from "./service.ts";
 import { type CallerLimits, type Changeable, LIMITS, type S2csOptions } from "./settings.ts";
 import { SqliteStore } from "./sqlite_store.ts";
+import { EngineStore, type SessionStore } from "./store.ts";
 
 /** A running control server. */
 export interface S2cs {
@@ -76,6 +76,9 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onUp: (session) => gateway.up(session),
     onNote: (session, note) => gateway.note(session, note),
     onRestart: () => counters.restarts.add(""),
+    onLost: (session, reason) => void gateway.lost(session, reason),
+    onFound: (record) => gateway.found(record),
+    onGone: (session, reason) => gateway.gone(session, reason),
   });
   assertAble(dataServer, options);
   const counters = new Counters();
@@ -111,15 +114,10 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     const failed = (what: string) => () => counters.writeErrors.add(what);
     const audit = openAudit(options, server.address, failed("audit"));
     if (audit) started.use(audit);
-    const store = started.use(
-      SqliteStore.open(
-        `${home.folder}/sessions.db`,
-        (sentence) => log("error", sentence),
-        failed("store"),
-      ),
-    );
     const earlier = earlierDataServer(home, options);
-    if (!store.isComplete) rebuild(store, await (earlier ?? dataServer).found(home), log);
+    const store = dataServer.abilities.remembers
+      ? await inEngine(dataServer, home, log)
+      : await inFile(started, home, earlier ?? dataServer, log, failed("store"));
     const settings = gatewayOptions(options, limits, {
       dataServer,
       store,
@@ -144,7 +142,7 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       connections: () => server.connections,
       pendingCalls: () => guard.pending,
       earlyHellos: () => gateway.earlyHellos,
-      ports: settings.ports,
+      ports: settings.placement,
       traffic: () => dataServer.traffic(),
       certificateEndsMs: () => tls && expiryOf(tls.cert),
     };
@@ -213,8 +211,33 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
   };
 }
 
+/** The sessions of a data server whose engine keeps them. */
+async function inEngine(dataServer: DataServer, home: Home, log: Log): Promise<EngineStore> {
+  const store = new EngineStore((session) =>
+    dataServer.note?.(session.uid.hash, toOpenText(session))
+  );
+  rebuild(store, await dataServer.found(home), log);
+  return store;
+}
+
+/** The sessions of all others, in a file; they are asked where that does not know. */
+async function inFile(
+  started: AsyncDisposableStack,
+  home: Home,
+  dataServer: DataServer,
+  log: Log,
+  onError: () => void,
+): Promise<SqliteStore> {
+  const path = `${home.folder}/sessions.db`;
+  const store = started.use(SqliteStore.open(path, (sentence) => log("error", sentence), onError));
+  if (store.isComplete) return store;
+  rebuild(store, await dataServer.found(home), log);
+  store.completed();
+  return store;
+}
+
 /** Puts what data servers kept into a store whose own records were lost, or never were. */
-function rebuild(store: SqliteStore, records: string[], log: Log): void {
+function rebuild(store: SessionStore, records: string[], log: Log): void {
   for (const record of records) {
     try {
       const session = fromText(record);
@@ -227,7 +250,6 @@ function rebuild(store: SqliteStore, records: string[], log: Log): void {
       log("error", `a data server runs for a session that nobody can read: ${messageOf(error)}`);
     }
   }
-  store.completed();
 }
 
 async function openHttp(options: HttpOptions): Promise<Http> {
@@ -260,7 +282,7 @@ function gatewayOptions(
   limits: CallerLimits,
   { dataServer, store, audit, counters, refusals }: {
     dataServer: DataServer;
-    store: SqliteStore;
+    store: SessionStore;
     audit?: AuditLog;
     counters: Counters;
     refusals: Refusals;
@@ -271,8 +293,8 @@ function gatewayOptions(
     ...earlyBounds(options, limits),
     store,
     dataServer,
-    ports: new PortPool(options.portRange),
-    hosts: hosts(options),
+    placement: placement(options, dataServer),
+    toRecord: dataServer.abilities.remembers ? toOpenText : toText,
     onTooManyHellos: (uid) => refusals.note("early-hellos", `a hello for ${uid}`),
     onRecovered: (outcome) => counters.recovered.add(outcome),
     onSetup: (step, ms) => counters.setup.observe(step, ms / 1000),
@@ -316,15 +338,27 @@ function assertAble({ type, abilities }: DataServer, options: S2csOptions): void
   }
 }
 
+/** The data server's nodes; where it has none of its own, this machine. */
+function placement(options: S2csOptions, dataServer: DataServer): Placement {
+  const here = [thisMachine(options)];
+  return new Placement({
+    range: options.portRange,
+    nodes: () => dataServer.nodes?.() ?? here,
+    reserves: options.ratePolicy !== "ignore",
+  });
+}
+
 /** What listeners of each role are told as, and bound to. */
-function hosts(options: S2csOptions): (role: Role) => { told: string; bound: string } {
-  const { address, wanIp } = options;
+function thisMachine({ address, wanIp }: S2csOptions): GatewayNode {
   const any = isIPv6(address.host) ? "::" : "0.0.0.0";
-  return (role) => {
+  return {
+    name: "",
     // A producer's listeners are for the other gateway, which comes from the WAN; without --wan-ip
     // nobody knows which address that is. A consumer's are for the LAN that s2cs itself listens on.
-    if (role === "CONS") return { told: address.host, bound: address.host };
-    return { told: wanIp ?? address.host, bound: wanIp ?? any };
+    PROD: { told: wanIp ?? address.host, bound: wanIp ?? any },
+    CONS: { told: address.host, bound: address.host },
+    // The capacity is that of the gateway.
+    capacity: 0,
   };
 }
 

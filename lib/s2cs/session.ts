@@ -18,6 +18,10 @@ export interface Session {
   state: State;
   /** Why the session failed, expired or was cut; empty when all is well. */
   reason: string;
+  /** Where its listeners are: a node of the data server's, or empty for this machine. */
+  node: string;
+  /** The node that it was on before that was lost, and since when it is not. */
+  moved?: { readonly from: string; readonly atMs: number };
   /** As they are told to peers; one a channel. */
   listeners: Endpoint[];
   /** The application's addresses, as hello told them. */

@@ -28,6 +28,8 @@ const session = (uid = Uid.random(), more: Partial<Session> = {}): Session => ({
   createdMs: 1_790_000_000_000,
   state: "streaming",
   reason: "",
+  node: "gw2",
+  moved: { from: "gw1", atMs: 1_790_000_000_001 },
   listeners: [new Endpoint("10.0.0.1", 5100), new Endpoint("fd00::1", 5101)],
   appListeners: [new Endpoint("app.example", 7000)],
   allow: Networks.parse(["10.0.0.0/8"]),

@@ -45,3 +45,19 @@ export class MemoryStore implements SessionStore {
     return this.#sessions.size;
   }
 }
+
+/** A store whose sessions are kept by the engine that they run in. */
+export class EngineStore extends MemoryStore {
+  readonly #keep: (session: Session) => void;
+
+  /** `keep` has the engine keep a session, as soon as it can; of one that does not run, it keeps nothing. */
+  constructor(keep: (session: Session) => void) {
+    super();
+    this.#keep = keep;
+  }
+
+  override put(session: Session): void {
+    super.put(session);
+    this.#keep(session);
+  }
+}

@@ -6,6 +6,7 @@
 import type { Log } from "../log.ts";
 import type { Networks } from "../protocol/cidr.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
+import { ScistreamError } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, Role } from "../protocol/values.ts";
 import type { Traffic } from "./totals.ts";
@@ -63,18 +64,45 @@ export class PortsInUse extends Error {
   }
 }
 
+/** A node cannot take a session; nothing was opened. The caller picks another node, if there is one. */
+export class NodeFault extends ScistreamError {
+  /** @param sentence names the node, and says what is wrong with it */
+  constructor(readonly node: string, sentence: string, options?: { cause?: unknown }) {
+    super("CONN_ERROR", sentence, options);
+  }
+}
+
+/** An address of a node's listeners: as peers are told it, and as it is bound. */
+export interface ListenerHost {
+  told: string;
+  bound: string;
+}
+
+/** A machine that listeners can be on. */
+export interface GatewayNode extends Record<Role, ListenerHost> {
+  /** Its engine's name for it, which stays; empty for the machine of the control server itself. */
+  readonly name: string;
+  /** Kilobytes per second that the rates of its sessions together may reach; 0 is no bound. */
+  readonly capacity: Rate;
+}
+
 /** What a data server is to hold for a session. */
 export interface Opening {
   /** Its hash is the session's key, which is safe in file names; the uid itself is a secret that both gateways share. */
   uid: Uid;
   role: Role;
+  /** The node that the listeners are on: a {@linkcode GatewayNode}'s name. */
+  node: string;
   /** One a channel. */
   listeners: readonly Endpoint[];
   /** Where connections may come from: addresses that all of these have. */
   allow: readonly Networks[];
   /** Kilobytes per second that it is held to, each direction; 0 is no limit. */
   limit: Rate;
-  /** Kept beside the session, for whoever has lost what else was known of it; a secret is in it. */
+  /**
+   * Kept beside the session, for whoever has lost what else was known of it; a secret is in it, but for
+   * a data server that remembers.
+   */
   record: string;
 }
 
@@ -95,6 +123,11 @@ export interface Abilities {
   allow: boolean;
   /** Encrypts between gateways, with a secret that comes from the uid. */
   protects: boolean;
+  /**
+   * Its engine is the record of all sessions, for any control server that reaches it: nothing is kept
+   * beside it. What it keeps can be read there, so no uid is in it.
+   */
+  remembers?: boolean;
 }
 
 /**
@@ -104,6 +137,8 @@ export interface Abilities {
 export interface DataServer {
   readonly type: string;
   readonly abilities: Abilities;
+  /** The nodes that take sessions now; of one that has none of its own, listeners are on this machine. */
+  nodes?(): readonly GatewayNode[];
   /**
    * Makes the data server ready for sessions. Whatever an earlier control server left is ended, but
    * for sessions that are resumed: they are held afterwards as they were, or told as a fault.
@@ -120,10 +155,20 @@ export interface DataServer {
    * Holds one listener per channel, all or none. Until the first `target`, whoever connects waits
    * or is turned away.
    * @throws {PortsInUse}
+   * @throws {NodeFault}
    */
   open(opening: Opening): Promise<void>;
   /** Sets where each channel's connections go from now on; established ones stay as they are. */
   target(session: string, targets: readonly Endpoint[], record: string): Promise<void>;
+  /**
+   * Holds the session's listeners on another node from now on, because its own is lost, and forwards to
+   * these targets; to none if it had none yet. Where it fails, the session is as it was.
+   * @throws {PortsInUse}
+   * @throws {NodeFault}
+   */
+  move?(opening: Opening, targets: readonly Endpoint[]): Promise<void>;
+  /** Keeps another record of the session, soon: for one that remembers. */
+  note?(session: string, record: string): void;
   /** Holds the session to another rate from now on; 0 is no limit. */
   limit(session: string, limit: Rate): Promise<void>;
   /**
@@ -166,4 +211,10 @@ export interface DataServerEvents {
   onLog: Log;
   /** A process of it ended that should not have; another is started. */
   onRestart?: () => void;
+  /** The node of this session is lost; it can be moved. Told again as long as it is so. */
+  onLost?: (session: string, reason: string) => void;
+  /** This session runs, and another control server made it; answers what is to be held of it. */
+  onFound?: (record: string) => Resumed | undefined;
+  /** Another control server, or somebody at the engine, has ended this session. */
+  onGone?: (session: string, reason: string) => void;
 }

@@ -56,7 +56,7 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     stopSignal: "SIGTERM",
 
     config: (plan) => config(data(plan)),
-    async files({ uid, role }) {
+    async files({ role }, uid) {
       const key = { name: KEY_FILE, text: `client1:${pskOf(uid)}\n` };
       if (role === "PROD" || ciphers === "null") return [key];
       const { cert } = await makeCertificate({ ips: [], names: ["nobody"], days: 1 });

@@ -35,6 +35,8 @@ export function sessionOf(more: Partial<SessionStatus> = {}): SessionStatus {
     rate_enforced: false,
     created_ms: 1000,
     owner: "",
+    node: "",
+    moved_ms: 0,
     warnings: [],
     channels: [idle()],
     ...more,

@@ -11,7 +11,7 @@ function report(uid: Uid, owner: string, speedToTarget: number): SessionReport {
   const session = {
     ...{ uid, owner: { id: owner, name: owner }, role: "PROD" as const, rate: 0, createdMs: 0 },
     ...{ state: "streaming" as const, reason: "", warnings: [] },
-    ...{ listeners: [], appListeners: [], targets: [] },
+    ...{ node: "", listeners: [], appListeners: [], targets: [] },
   };
   return { session, channels: [{ ...idleChannel(), speedToTarget }] };
 }

@@ -8,12 +8,12 @@ import { nginx } from "../nginx.ts";
 import { stunnel } from "../stunnel.ts";
 import type { Channel, Plan, Proxy } from "./proxy.ts";
 
+const uid = Uid.parse("4f8583bc-a4d3-11ee-9fd6-034d1fcbd7c3");
 const FOLDER = new URL("../../../tests/golden/", import.meta.url);
 const UPDATE = Deno.env.get("UPDATE_GOLDEN") === "1";
 
 function plan(role: Role, channels: Channel[]): Plan {
   return {
-    uid: Uid.parse("4f8583bc-a4d3-11ee-9fd6-034d1fcbd7c3"),
     role,
     channels,
     paths: { config: "/etc/proxy", run: "/run/scistream" },
@@ -42,7 +42,9 @@ const CASES: [string, Proxy, Plan][] = [
 
 for (const [name, proxy, given] of CASES) {
   Deno.test(`golden: ${name}`, async () => {
-    for (const { name: file, text } of [proxy.config(given), ...await proxy.files?.(given) ?? []]) {
+    for (
+      const { name: file, text } of [proxy.config(given), ...await proxy.files?.(given, uid) ?? []]
+    ) {
       // A certificate is another one each time.
       if (file.endsWith(".pem")) continue;
       const path = new URL(`${name}.${file.split(".")[1]}`, FOLDER);

@@ -253,7 +253,7 @@ export class Proxied implements DataServer {
     try {
       const plan = this.#plan(held, channels);
       // A session that this proxy cannot serve leaves nothing.
-      const files = [...await proxy.files?.(plan) ?? [], proxy.config(plan)];
+      const files = [...await proxy.files?.(plan, uid) ?? [], proxy.config(plan)];
       makeFolder(job.folder);
       makeFolder(`${job.folder}/run`);
       makeFolder(`${job.folder}/next`);
@@ -422,8 +422,8 @@ export class Proxied implements DataServer {
   }
 
   #plan({ opening, job }: Held, channels: Channel[]): Plan {
-    const { uid, role } = opening;
-    return { uid, role, channels, paths: this.#runner.paths(job), limits: job.limits };
+    const { role } = opening;
+    return { role, channels, paths: this.#runner.paths(job), limits: job.limits };
   }
 
   #path(job: Job, name: string): string {

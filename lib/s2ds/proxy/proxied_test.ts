@@ -75,7 +75,15 @@ class Reloading implements AsyncDisposable {
     await proxied.start({ folder: path, gateway: new Endpoint("127.0.0.1", 5000) }, []);
     const uid = Uid.random();
     const at = new Endpoint("127.0.0.1", freePort());
-    await proxied.open({ uid, role: "PROD", listeners: [at], allow: [], limit: 0, record: "" });
+    await proxied.open({
+      uid,
+      role: "PROD",
+      node: "",
+      listeners: [at],
+      allow: [],
+      limit: 0,
+      record: "",
+    });
     const session = [...Deno.readDirSync(`${path}/sessions`)].find((each) => each.isDirectory);
     reloading.session = `${path}/sessions/${session?.name}`;
     reloading.done = proxied.target(uid.hash, [at], "");

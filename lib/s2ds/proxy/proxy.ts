@@ -28,7 +28,6 @@ export interface Paths {
 
 /** What a configuration is rendered from. */
 export interface Plan {
-  uid: Uid;
   role: Role;
   channels: readonly Channel[];
   paths: Paths;
@@ -72,7 +71,7 @@ export interface Proxy {
    */
   config(plan: Plan): ConfigFile;
   /** Files that do not change. */
-  readonly files?: (plan: Plan) => Promise<ConfigFile[]>;
+  readonly files?: (plan: Plan, uid: Uid) => Promise<ConfigFile[]>;
   /** Program and arguments that run this configuration file in the foreground. */
   command(file: string): string[];
   /** Program and arguments that check the file; without it the proxy checks when it starts. */

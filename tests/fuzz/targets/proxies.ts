@@ -18,9 +18,8 @@ import { assertSentence, attempt, attemptLater, type Target, textOf } from "../t
 const PROXIES = [haproxy, nginx, stunnel("default"), stunnel("null")];
 const OURS = [ScistreamError];
 
-function plan(channels: readonly Channel[], uid = MOCK_UID, role: Plan["role"] = "CONS"): Plan {
+function plan(channels: readonly Channel[], role: Plan["role"] = "CONS"): Plan {
   return {
-    uid: Uid.parse(uid),
     role,
     channels,
     paths: { config: "/etc/proxy", run: "/run/scistream" },
@@ -90,7 +89,7 @@ const keys: Target = {
     const secrets = bare.length >= 8 && uid.reveal().length > 12 ? [uid.reveal()] : [];
     const { value } = await attemptLater(
       // The producer's side makes no certificate, which would take most of the time.
-      async () => await stunnel("default").files?.(plan([], uid.reveal(), "PROD")),
+      async () => await stunnel("default").files?.(plan([], "PROD"), uid),
       OURS,
       secrets,
     );
