@@ -28,6 +28,7 @@ export const haproxy: Proxy = {
   image: "haproxy:latest",
   configFolder: "/usr/local/etc/haproxy",
   udp: false,
+  sharesPorts: true,
   mostTasks: 128,
   stopSignal: "SIGUSR1",
 
@@ -62,6 +63,8 @@ export const haproxy: Proxy = {
       AGAIN_MS,
     );
   },
+
+  listens: (log) => log.some((line) => line.includes("Loading success")),
 
   async count(run, channels) {
     const rows = (await ask(run, "show stat")).split("\n");
@@ -102,9 +105,10 @@ export const haproxy: Proxy = {
   },
 };
 
-function data({ channels, paths, limits }: Plan): object {
+function data({ channels, paths, limits, sharesPorts = false }: Plan): object {
   return {
     channels,
+    alone: !sharesPorts,
     ...limits,
     pid: `${paths.run}/pid`,
     api: `${paths.run}/${SOCKET}`,

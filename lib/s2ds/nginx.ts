@@ -20,10 +20,11 @@ export const nginx: Proxy = {
   image: "nginx:latest",
   configFolder: "/etc/nginx",
   udp: true,
+  sharesPorts: true,
   mostTasks: 128,
   stopSignal: "SIGQUIT",
 
-  config({ channels, paths, limits }) {
+  config({ channels, paths, limits, sharesPorts = false }) {
     const path = channels.find(({ target }) => target?.host.toLowerCase() === "unix");
     if (path) {
       throw new ScistreamError(
@@ -33,6 +34,7 @@ export const nginx: Proxy = {
     }
     const text = render(template, {
       channels,
+      sharesPorts,
       threads: limits.threads,
       // A connection has two buffers of a megabyte; the rest is for nginx itself.
       connections: Math.min(limits.connections, Math.floor(limits.memory * 0.375)),
@@ -58,6 +60,8 @@ export const nginx: Proxy = {
   async drain(running) {
     await running.signal("SIGQUIT");
   },
+
+  listens: (log) => log.some((line) => line.includes("start worker process ")),
 
   complaint(log, { listener, target }) {
     const here = `server: ${listener}`;

@@ -51,6 +51,7 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     configFolder: "/etc/stunnel",
     udp: false,
     protects: true,
+    sharesPorts: false,
     // A thread for each connection.
     mostTasks: 4_096,
     stopSignal: "SIGTERM",
@@ -94,6 +95,9 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
       });
       await running.signal("SIGTERM");
     },
+
+    // Written with the time only once its ports are bound; before that it keeps what it has to say.
+    listens: (log) => log.some((line) => /LOG\d\[ui\]: Configuration successful/.test(line)),
 
     complaint(log, { target }, index) {
       // A connection's lines bear its number; the first of them names the channel.

@@ -32,6 +32,8 @@ export interface Plan {
   channels: readonly Channel[];
   paths: Paths;
   limits: Limits;
+  /** Whether another process of this session may listen on the same ports, to take its place. */
+  sharesPorts?: boolean;
 }
 
 /** What one session's proxy may use. */
@@ -63,6 +65,8 @@ export interface Proxy {
   readonly udp: boolean;
   /** Whether it encrypts with a secret that comes from the uid. */
   readonly protects?: boolean;
+  /** Whether another can listen on the same ports beside it, if both are told to share them. */
+  readonly sharesPorts: boolean;
   /** Processes and threads that it needs at most. */
   readonly mostTasks: number;
   /**
@@ -82,6 +86,8 @@ export interface Proxy {
   reload(running: RunningProxy, plan: Plan): Promise<void>;
   /** No new connections; when the established ones have ended, so does the proxy. */
   drain(running: RunningProxy, plan: Plan): Promise<void>;
+  /** Whether it listens on all its ports, by what it has logged since its start. */
+  listens(log: readonly string[]): boolean;
   /** Numbers of the channels, where the proxy counts. `run` is the folder as this process sees it. */
   readonly count?: (run: string, channels: number) => Promise<ChannelStatus[]>;
   /** What these lines of its log say went wrong on a channel, last; empty if nothing. */

@@ -1,0 +1,30 @@
+/**
+ * A proxy as a program that is placed: it reads its configuration when it starts, and is replaced when
+ * that changes.
+ * @module
+ */
+import type { Proxy } from "../proxy/proxy.ts";
+import { type Program, type ProgramPlan, RUN } from "./program.ts";
+
+/** The program of a proxy. */
+export function proxyProgram(proxy: Proxy): Program {
+  const { configFolder, mostTasks, stopSignal, image, name, sharesPorts } = proxy;
+  const planOf = ({ role, channels, limits }: ProgramPlan) => ({
+    ...{ role, channels, limits },
+    paths: { config: configFolder, run: RUN },
+    sharesPorts,
+  });
+  const placed = ({ name, text }: { name: string; text: string }) => ({
+    path: `${configFolder}/${name}`,
+    text,
+  });
+  return {
+    ...{ name, image, mostTasks, stopSignal, sharesPorts },
+    abilities: { limit: false, allow: false, protects: proxy.protects ?? false },
+    config: (plan) => placed(proxy.config(planOf(plan))),
+    secrets: async (uid, plan) => (await proxy.files?.(planOf(plan), uid) ?? []).map(placed),
+    command: ({ path }) => proxy.command(path),
+    listens: (log) => proxy.listens(log),
+    complaint: (log, channel, index) => proxy.complaint(log, channel, index),
+  };
+}
