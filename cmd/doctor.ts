@@ -52,14 +52,14 @@ is 1 if there is a problem.`,
         const { remoteChecks } = await import("../lib/doctor/remote.ts");
         return remoteChecks({ address: s2cs, ssl, serverCert });
       }
-      const { dockerSocket } = await import("../lib/docker/socket.ts");
+      const { dockerHost } = await import("../lib/cli/docker_host.ts");
       const { parseType } = await import("../lib/s2ds/types.ts");
       const { gatewayChecks } = await import("../lib/doctor/gateway.ts");
       const { defaultStateDir } = await import("../lib/state_dir.ts");
       return gatewayChecks({
         ...options,
         type: parseType(options.type),
-        dockerSocket: dockerSocket(options.dockerSocket, io.env),
+        dockerHost: await dockerHost(options.dockerSocket, io.env, io.err),
         stateDir: options.stateDir ?? defaultStateDir(io.env),
         file: line.file,
         agree: () => checkTogether(options),

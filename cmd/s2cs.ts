@@ -57,7 +57,7 @@ while it runs is named.`,
     const point = io.env("SCISTREAM_FAULT_POINT");
     if (point !== undefined) arm(point);
     const { parseType } = await import("../lib/s2ds/types.ts");
-    const { dockerSocket } = await import("../lib/docker/socket.ts");
+    const { dockerHost } = await import("../lib/cli/docker_host.ts");
     const type = parseType(options.type);
     const changeable = await readChangeable(options, io, log);
     const { startS2cs } = await import("../lib/s2cs/server.ts");
@@ -66,7 +66,7 @@ while it runs is named.`,
       ...options,
       ...changeable,
       allow: changeable.allow,
-      dockerSocket: dockerSocket(options.dockerSocket, (name) => Deno.env.get(name)),
+      dockerHost: await dockerHost(options.dockerSocket, (name) => Deno.env.get(name), io.err),
       limits: {
         threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
         connections: options.proxyConnections,

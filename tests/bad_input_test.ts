@@ -36,7 +36,7 @@ const COMMAND_LINES: [string[], RegExp][] = [
   [["s2cs", "--stunnel-ciphers", "NULL"], /--stunnel-ciphers: "NULL" is neither default nor null/],
   [
     ["s2cs", "--ssl=False", "--docker-socket", "tcp://h:1"],
-    /NOT_IMPLEMENTED\] --docker-socket is "tcp:\/\/h:1"/,
+    /BAD_FORMAT\] --docker-socket is "tcp:\/\/h:1", and without TLS/,
   ],
   [["s2cs", "--proxy-memory", "1"], /--proxy-memory: "1" is not a whole number from 64/],
   [["s2cs", "--ssl", "maybe"], /unexpected argument "maybe"/],

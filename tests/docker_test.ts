@@ -1,9 +1,11 @@
 // lib/docker against real engines: Docker's and podman's.
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type ContainerSpec, DockerEngine, DockerError } from "../lib/docker/engine.ts";
+import { dockerHost } from "../lib/cli/docker_host.ts";
 import { tar } from "../lib/docker/tar.ts";
+import { Authority, type Identity, writeCertificates } from "./authority.ts";
 import { type Daemon, Engine, Podman, whyNoEngine, whyNoPodman } from "./engine.ts";
-import { eventually, leftOutIf } from "./harness.ts";
+import { eventually, freePort, leftOutIf } from "./harness.ts";
 
 const LABEL = { "org.scistream.test": "lib/docker" };
 
@@ -33,9 +35,11 @@ function spec(cmd: string[], restart: "no" | "always" = "no"): ContainerSpec {
 const CONFIG = "foreground = yes\nsyslog = no\npid =\n[x]\nclient = yes\n" +
   "accept = /tmp/accept\nconnect = /tmp/connect\n";
 
-async function everyCall(daemon: Daemon): Promise<void> {
+async function everyCall(
+  daemon: Daemon,
+  engine = new DockerEngine({ socket: daemon.socket }),
+): Promise<void> {
   await daemon.images();
-  const engine = new DockerEngine({ socket: daemon.socket });
   assertMatch(await engine.version(), /^1\.4\d$/);
   assertMatch((await engine.info()).ServerVersion, /^\d+\./);
 
@@ -76,7 +80,7 @@ async function everyCall(daemon: Daemon): Promise<void> {
   const lines: string[] = [];
   await engine.start(id);
   await engine.start(id);
-  engine.followLogs(id, ({ text }) => lines.push(text), stop.signal);
+  await engine.followLogs(id, ({ text }) => lines.push(text), stop.signal);
   await eventually(
     "it runs",
     async () => (await engine.logText(id, 50)).includes("Configuration successful"),
@@ -139,4 +143,83 @@ for (
       await everyCall(running);
     },
   });
+}
+
+{
+  const { ignore, because } = leftOutIf(whyNoEngine());
+  Deno.test({
+    name: `lib/docker: every call over TCP under TLS${because}`,
+    ignore,
+    async fn() {
+      await using running = await Engine.start({ tcp: "127.0.0.1" });
+      await everyCall(running, new DockerEngine({ host: await hostOf(running.env) }));
+    },
+  });
+
+  Deno.test({
+    name: `lib/docker: over TCP, whoever is not who they should be is told apart${because}`,
+    ignore,
+    async fn() {
+      await using running = await Engine.start({ tcp: "127.0.0.1" });
+      const { env } = running;
+      const fails = async (other: Record<string, string>) => {
+        const engine = new DockerEngine({ host: await hostOf({ ...env, ...other }) });
+        const { kind, message } = await assertRejects(() => engine.info(), DockerError);
+        return `${kind}: ${message}`;
+      };
+      const files = (name: string) => `${running.folder}/${name}`;
+      const stranger = await Authority.create("stranger");
+      const known = await running.client("known");
+      const of = (ca: string, identity: Identity) =>
+        writeCertificates(files(crypto.randomUUID()), ca, identity);
+      const ca = Deno.readTextFileSync(`${known}/ca.pem`);
+      const [cert, key] = ["cert", "key"].map((name) =>
+        Deno.readTextFileSync(`${known}/${name}.pem`)
+      ) as [string, string];
+
+      const untrusted = of(stranger.cert, { cert, key });
+      assertMatch(
+        await fails({ DOCKER_CERT_PATH: untrusted }),
+        /^unreachable: .*of no authority in \S+\/ca\.pem/,
+      );
+      const unknown = of(ca, await stranger.issue({ use: "client" }));
+      assertMatch(
+        await fails({ DOCKER_CERT_PATH: unknown }),
+        /^permission: .* refuses the certificate \S+\/cert\.pem .*--tlscacert/,
+      );
+      assertMatch(
+        await fails({ DOCKER_CERT_PATH: await running.client("late", -1) }),
+        /^permission: .* refuses the certificate/,
+      );
+      const name = env.DOCKER_HOST?.replace("127.0.0.1", "localhost") ?? "";
+      assertMatch(await fails({ DOCKER_HOST: name }), /^unreachable: .*of another name/);
+      // Without TLS, and without a certificate.
+      const bare = { DOCKER_TLS_VERIFY: "", DOCKER_CERT_PATH: "" };
+      assertMatch(await fails(bare), /^engine: .*HTTP request to an HTTPS server/);
+      using plain = Deno.listen({ hostname: "127.0.0.1" });
+      const answered = plain.accept().then(async (conn) => {
+        await conn.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"));
+        conn.close();
+      });
+      assertMatch(
+        await fails({ DOCKER_HOST: `tcp://127.0.0.1:${plain.addr.port}` }),
+        /^unreachable: what answers at .* does not speak TLS/,
+      );
+      await answered;
+      assertMatch(
+        await fails({ DOCKER_HOST: `tcp://127.0.0.1:${freePort()}` }),
+        /^unreachable: .*refused, nobody listens there; look whether dockerd/,
+      );
+      await running.certify(["127.0.0.1"], -1);
+      await running.restart();
+      assertMatch(
+        await fails({}),
+        /^unreachable: .* certificate that is of no authority .* or has expired/,
+      );
+    },
+  });
+}
+
+function hostOf(env: Record<string, string>) {
+  return dockerHost(undefined, (name) => env[name], () => {});
 }

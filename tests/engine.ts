@@ -4,7 +4,17 @@
  * are not touched, and disposal leaves nothing.
  * @module
  */
-import { type Ended, eventually, processes, run, Running, type RunOptions } from "./harness.ts";
+import { Endpoint } from "../lib/protocol/endpoint.ts";
+import { Authority, writeCertificates } from "./authority.ts";
+import {
+  type Ended,
+  eventually,
+  freePort,
+  processes,
+  run,
+  Running,
+  type RunOptions,
+} from "./harness.ts";
 import { PREFIX } from "./topology.ts";
 
 const IMAGES = new URL("../scripts/images.sh", import.meta.url).pathname;
@@ -60,6 +70,8 @@ function whyNot(...programs: string[]): string | undefined {
 export interface DaemonOptions {
   /** A network namespace of `ip netns`: there the engine runs, and its containers' host network is that. */
   namespace?: string;
+  /** An address there at which a Docker Engine also listens over TCP, under TLS, to whoever it knows. */
+  tcp?: string;
 }
 
 /** What the two engines have in common. Disposal ends everything that runs in them and deletes it. */
@@ -164,10 +176,47 @@ export abstract class Daemon implements AsyncDisposable {
 /** A Docker Engine without bridges and iptables: containers are on the host network or on none. */
 export class Engine extends Daemon {
   #flags: string[] = [];
+  #tcp?: string;
+  readonly #authority = Authority.create("engine");
+  /** As a client of it needs to reach it over TCP. */
+  env: Record<string, string> = {};
+
+  protected constructor(options: DaemonOptions) {
+    super(options);
+    this.#tcp = options.tcp;
+  }
 
   /** Starts one. */
   static start(options: DaemonOptions = {}): Promise<Engine> {
     return new Engine(options).begin();
+  }
+
+  /** A folder for DOCKER_CERT_PATH, of a client that it knows. */
+  async client(name: string, until?: number): Promise<string> {
+    const authority = await this.#authority;
+    const identity = await authority.issue({ use: "client", until });
+    return writeCertificates(`${this.folder}/${name}`, authority.cert, identity);
+  }
+
+  /** Gives it a certificate for other addresses or another time, from its next start on. */
+  async certify(ips: string[], until?: number): Promise<void> {
+    const authority = await this.#authority;
+    const { cert, key } = await authority.issue({ use: "server", ips, until });
+    writeCertificates(`${this.folder}/tls`, authority.cert, { cert, key });
+  }
+
+  /** The flags for TCP. */
+  async #listen(address: string): Promise<string[]> {
+    await this.certify([address]);
+    const host = `tcp://${new Endpoint(address, freePort())}`;
+    this.env = {
+      DOCKER_HOST: host,
+      DOCKER_TLS_VERIFY: "1",
+      DOCKER_CERT_PATH: await this.client("client"),
+    };
+    const tls = `${this.folder}/tls`;
+    const files = [`--tlscacert=${tls}/ca.pem`, `--tlscert=${tls}/cert.pem`];
+    return [`--host=${host}`, "--tlsverify", ...files, `--tlskey=${tls}/key.pem`];
   }
 
   protected override async prepare(overlays: boolean): Promise<void> {
@@ -197,6 +246,7 @@ address = "${folder}/containerd.sock"
       "--iptables=false",
       "--ip-forward=false",
       "--ip-masq=false",
+      ...this.#tcp === undefined ? [] : await this.#listen(this.#tcp),
     ];
     const containerd = this.start(["containerd", "--config", `${folder}/containerd.toml`]);
     await containerd.line(/successfully booted/, "err");
@@ -204,7 +254,8 @@ address = "${folder}/containerd.sock"
 
   protected override async launch(): Promise<Running> {
     const dockerd = this.start(["dockerd", ...this.#flags]);
-    await dockerd.line(/API listen on/, "err");
+    await dockerd.line(/API listen on \S*docker\.sock/, "err");
+    if (this.#tcp !== undefined) await dockerd.line(/API listen on \S*:\d+/, "err");
     return dockerd;
   }
 }

@@ -62,7 +62,7 @@ export const s2csFlags = {
     { value: "KBPS", default: "0", least: 0, most: Number.MAX_SAFE_INTEGER },
   ),
   dockerSocket: text(
-    "Unix socket of the Docker Engine; $DOCKER_HOST if not given, else /var/run/docker.sock",
+    "the Docker Engine: its Unix socket, or tcp://HOST:PORT with the certificates in $DOCKER_CERT_PATH; $DOCKER_HOST if not given, else /var/run/docker.sock",
     { value: "PATH" },
   ),
   image: text("container image instead of haproxy:latest, nginx:latest or stunnel:latest", {

@@ -14,6 +14,7 @@ export function readInfo(answer: Shape): EngineInfo {
     SecurityOptions: answer.texts("SecurityOptions"),
     Name: answer.text("Name", ""),
     OperatingSystem: answer.text("OperatingSystem", ""),
+    SystemTime: answer.text("SystemTime", ""),
     CgroupVersion: answer.text("CgroupVersion", ""),
     MemoryLimit: answer.flag("MemoryLimit", false),
     SwapLimit: answer.flag("SwapLimit", false),

@@ -3,18 +3,19 @@
  * @module
  */
 import { DockerError, refused } from "./errors.ts";
+import type { DockerHost } from "./host.ts";
 import { errorMessage, parseJson, Shape } from "./shape.ts";
 import { type Answer, type Ask, Transport } from "./transport.ts";
 import { negotiate } from "./version.ts";
 
-/** Makes calls at one socket. In all of them `what` completes "refused to …". */
+/** Makes calls at one engine. In all of them `what` completes "refused to …". */
 export class Calls {
   readonly #transport: Transport;
   #version?: Promise<string>;
 
   /** Nothing is connected before the first call. */
-  constructor(socket: string, patienceMs: number) {
-    this.#transport = new Transport(socket, patienceMs);
+  constructor(host: DockerHost, patienceMs: number) {
+    this.#transport = new Transport(host, patienceMs);
   }
 
   /** The version that is spoken, such as `1.41`: asked once, and again after a failure. */

@@ -1,33 +1,9 @@
-// What comes from outside and goes out again: socket names, archives, versions, references.
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+// What comes from outside and goes out again: archives, versions, references.
+import { assertEquals, assertThrows } from "@std/assert";
 import { ScistreamError } from "../protocol/errors.ts";
 import { filters, reference } from "./query.ts";
-import { dockerSocket } from "./socket.ts";
 import { tar } from "./tar.ts";
 import { choose } from "./version.ts";
-
-Deno.test("socket: flag, then DOCKER_HOST, then Docker's own", () => {
-  const env = (host?: string) => (name: string) => name === "DOCKER_HOST" ? host : undefined;
-  assertEquals(dockerSocket(undefined, env()), "/var/run/docker.sock");
-  assertEquals(dockerSocket(undefined, env("")), "/var/run/docker.sock");
-  assertEquals(dockerSocket(undefined, env("unix:///run/a b.sock")), "/run/a b.sock");
-  assertEquals(dockerSocket("/x.sock", env("tcp://10.0.0.1:2376")), "/x.sock");
-  assertEquals(dockerSocket("unix:///x.sock", env()), "/x.sock");
-  for (
-    const [value, code] of [
-      ["tcp://10.0.0.1:2376", "NOT_IMPLEMENTED"],
-      ["ssh://root@host", "NOT_IMPLEMENTED"],
-      ["unix://", "BAD_FORMAT"],
-      ["unix://relative", "BAD_FORMAT"],
-      ["/var/run/docker.sock", "BAD_FORMAT"],
-      ["nonsense\n", "BAD_FORMAT"],
-    ]
-  ) {
-    const error = assertThrows(() => dockerSocket(undefined, env(value)), ScistreamError);
-    assertEquals([value, error.code], [value, code]);
-    assertMatch(error.message, /^DOCKER_HOST is "/);
-  }
-});
 
 Deno.test("version: the lower of both, at least 1.41", () => {
   assertEquals(choose("1.41"), "1.41");

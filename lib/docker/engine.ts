@@ -1,11 +1,13 @@
 /**
- * The Docker Engine's API 1.41 to 1.47 (docs.docker.com/reference/api/engine) over its Unix socket.
+ * The Docker Engine's API 1.41 to 1.47 (docs.docker.com/reference/api/engine) over its Unix socket,
+ * or over TCP.
  * @module
  */
 import { quote } from "../protocol/errors.ts";
 import { readContainer, readEvents, readImage, readInfo, readSummary } from "./answers.ts";
 import { Calls } from "./calls.ts";
 import { DockerError, noImage, oneLine, refused } from "./errors.ts";
+import type { DockerHost } from "./host.ts";
 import { jsonLines } from "./json_lines.ts";
 import { readLogs } from "./logs.ts";
 import { filters, reference } from "./query.ts";
@@ -23,6 +25,7 @@ import type {
 
 export * from "./types.ts";
 export { DockerError, type DockerErrorKind } from "./errors.ts";
+export type { DockerHost } from "./host.ts";
 
 /** How long an engine may take to begin and to end an answer. */
 const PATIENCE_MS = 30_000;
@@ -40,10 +43,15 @@ const MAX_LOG_BYTES = 1 << 20;
  */
 export class DockerEngine {
   readonly #calls: Calls;
+  readonly #host: DockerHost;
 
-  /** `socket` is a path; nothing is connected before the first call. `patienceMs` is for tests. */
-  constructor(options: { socket: string; patienceMs?: number }) {
-    this.#calls = new Calls(options.socket, options.patienceMs ?? PATIENCE_MS);
+  /**
+   * `socket` is the path of one of this host; nothing is connected before the first call. `patienceMs` is
+   * for tests.
+   */
+  constructor(options: ({ host: DockerHost } | { socket: string }) & { patienceMs?: number }) {
+    this.#host = "host" in options ? options.host : { kind: "unix", path: options.socket };
+    this.#calls = new Calls(this.#host, options.patienceMs ?? PATIENCE_MS);
   }
 
   /** The version of the API that is spoken, such as `1.41`: asked once, and again after a failure. */
@@ -189,10 +197,15 @@ export class DockerEngine {
   }
 
   /**
-   * Calls back for each line that a container writes from this call on, until aborted or until the
-   * container ends.
+   * Calls back for each line that a container writes from now on, until aborted or until the container
+   * ends. Comes back when no further line is missed.
    */
-  followLogs(id: string, onLine: (line: LogLine) => void, signal: AbortSignal): void {
+  async followLogs(
+    id: string,
+    onLine: (line: LogLine) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const since = await this.#now();
     this.#calls.open(`give the logs of container ${quote(id)}`, {
       method: "GET",
       path: ["containers", id, "logs"],
@@ -202,7 +215,7 @@ export class DockerEngine {
         follow: true,
         // So that no line is missed, whenever the engine gets to it; podman begins its answer only
         // with the first line.
-        since: (Date.now() / 1000).toFixed(3),
+        since,
       },
       headMs: Infinity,
       bodyMs: Infinity,
@@ -233,7 +246,7 @@ export class DockerEngine {
       query: {
         filters: filters({ labels: options.labels, types: options.types }),
         // The engine sends its head before it subscribes; so it is asked for what came between, too.
-        since: (Date.now() / 1000).toFixed(3),
+        since: await this.#now(),
       },
       bodyMs: Infinity,
       signal,
@@ -291,5 +304,12 @@ export class DockerEngine {
       query: { path },
       bytes: { type: "application/x-tar", bytes: tar },
     });
+  }
+
+  /** The time by the engine's clock, as it takes times: seconds since 1970. */
+  async #now(): Promise<string> {
+    // Of another host's clock ours may differ by any time.
+    const { SystemTime } = this.#host.kind === "tcp" ? await this.info() : {};
+    return ((SystemTime ? Date.parse(SystemTime) : Date.now()) / 1000).toFixed(3);
   }
 }

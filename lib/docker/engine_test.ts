@@ -173,10 +173,13 @@ Deno.test("engine: not reachable, and too old", async () => {
 });
 
 Deno.test("engine: no permission is another sentence than not reachable", () => {
-  const error = connectError("/run/docker.sock", new Deno.errors.PermissionDenied("x"));
+  const error = connectError(
+    { kind: "unix", path: "/run/docker.sock" },
+    new Deno.errors.PermissionDenied("x"),
+  );
   assert(error instanceof DockerError && error.kind === "permission");
   assertMatch(error.message, /no permission .*"\/run\/docker\.sock"; run s2cs as a member/);
   // A permission of Deno's is not the engine's affair.
   const capable = new Deno.errors.NotCapable("x");
-  assertEquals(connectError("/run/docker.sock", capable), capable);
+  assertEquals(connectError({ kind: "unix", path: "/run/docker.sock" }, capable), capable);
 });

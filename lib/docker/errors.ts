@@ -3,11 +3,13 @@
  * @module
  */
 import { messageOf, quote, ScistreamError } from "../protocol/errors.ts";
+import { type DockerHost, nameOf, type TcpHost } from "./host.ts";
 import { dockerStatus } from "./podman.ts";
 
 /**
- * - `unreachable`: nobody answers at the socket, or stopped answering half-way. Trying again may help.
- * - `permission`: the socket is there and may not be used.
+ * - `unreachable`: nobody answers there, stopped answering half-way, or is not who it should be. Trying
+ *   again may help.
+ * - `permission`: the socket is there and may not be used, or our certificate is not taken.
  * - `no-image`: the engine does not have the image.
  * - `engine`: the engine refused, or answered what makes no sense; `httpStatus` tells the two apart.
  */
@@ -38,34 +40,88 @@ export function oneLine(text: string): string {
 }
 
 /**
- * What a failed connect to the socket means. A missing permission of Deno's (NotCapable) is not the
- * engine's affair and comes back as it is.
+ * What a failed connect means, or TLS that was refused: with TLS 1.3 that comes with the first read. A
+ * missing permission of Deno's (NotCapable) is not the engine's affair and comes back as it is.
  */
-export function connectError(socket: string, error: unknown): unknown {
+export function connectError(host: DockerHost, error: unknown): unknown {
   if (error instanceof Deno.errors.NotCapable) return error;
-  if (error instanceof Deno.errors.PermissionDenied) {
+  const tls = host.kind === "tcp" ? tlsError(host, error) : undefined;
+  if (tls) return tls;
+  if (host.kind === "unix" && error instanceof Deno.errors.PermissionDenied) {
     return new DockerError(
       "permission",
-      `no permission to use the Docker Engine's socket ${quote(socket)}; ` +
+      `no permission to use the Docker Engine's socket ${quote(host.path)}; ` +
         "run s2cs as a member of the socket's group (usually docker: usermod -aG docker USER, " +
         "then log in again); whoever may use this socket is root on this host",
       { cause: error },
     );
   }
+  return unreachable(host, connectReason(error), error);
+}
+
+/** Nobody answers there. */
+export function unreachable(host: DockerHost, reason: string, cause?: unknown): DockerError {
+  const advice = host.kind === "unix"
+    ? "start it (systemctl start docker) or name its socket with --docker-socket or DOCKER_HOST"
+    : "look whether dockerd listens there (--tlsverify --host tcp://…) and a firewall lets this " +
+      "host in, or name another with --docker-socket or DOCKER_HOST";
   return new DockerError(
     "unreachable",
-    `the Docker Engine is not reachable at ${quote(socket)}: ${connectReason(error)}; ` +
-      "start it (systemctl start docker) or name its socket with --docker-socket or DOCKER_HOST",
-    { cause: error },
+    `the Docker Engine is not reachable at ${quote(nameOf(host))}: ${reason}; ${advice}`,
+    { cause },
   );
 }
 
 function connectReason(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) return "no such socket";
-  if (error instanceof Deno.errors.ConnectionRefused) {
+  const code = codeOf(error);
+  if (error instanceof Deno.errors.ConnectionRefused || code === "ECONNREFUSED") {
     return "connection refused, nobody listens there";
   }
+  if (code === "ENOTFOUND" || code.startsWith("EAI_")) return "there is no host of this name";
+  if (code === "EHOSTUNREACH" || code === "ENETUNREACH") return "there is no route to it";
   return messageOf(error);
+}
+
+/** What TLS says with codes of its own, and what to do about it; undefined for all else. */
+export function tlsError(host: TcpHost, error: unknown): DockerError | undefined {
+  const { folder } = host.tls ?? {};
+  if (folder === undefined) return undefined;
+  const [code, said] = [codeOf(error), messageOf(error)];
+  const at = `the Docker Engine at ${quote(nameOf(host))}`;
+  const made = (kind: DockerErrorKind, sentence: string) =>
+    new DockerError(kind, sentence, { cause: error });
+  if (/fatal alert/.test(said)) {
+    return made(
+      "permission",
+      `${at} refuses the certificate ${folder}/cert.pem (${said}); ` +
+        "it takes those of the authority that dockerd was given with --tlscacert, while they are valid",
+    );
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return made(
+      "unreachable",
+      `${at} has a certificate of another name (${said}); name the engine as its certificate does, ` +
+        "or make it one with this name or address (subjectAltName)",
+    );
+  }
+  // Deno 2.9.3 says the same of one that has expired.
+  if (/^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_)/.test(code)) {
+    return made(
+      "unreachable",
+      `${at} has a certificate that is of no authority in ${folder}/ca.pem, or has expired (${said}); ` +
+        "copy ca.pem from who made the engine's certificate, or give dockerd another (--tlscert)",
+    );
+  }
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return made("unreachable", `what answers at ${quote(nameOf(host))} does not speak TLS`);
+  }
+  return undefined;
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : "";
 }
 
 /** The engine does not have the image that a container was to be made of. */

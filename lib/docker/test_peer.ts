@@ -2,6 +2,8 @@
  * A socket for tests, whose other end does what the test says.
  * @module
  */
+import type { UnixHost } from "./host.ts";
+
 /** A status line, to which header fields are added. */
 export const HEAD = "HTTP/1.1 200 OK\r\n";
 /** A whole answer. */
@@ -34,6 +36,7 @@ export class Caller {
 export class Peer implements AsyncDisposable {
   readonly #folder = Deno.makeTempDirSync();
   readonly socket = `${this.#folder}/s`;
+  readonly host: UnixHost = { kind: "unix", path: this.socket };
   /** Connections so far. */
   calls = 0;
   readonly #listener = Deno.listen({ transport: "unix", path: this.socket });

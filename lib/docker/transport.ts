@@ -1,10 +1,12 @@
 /**
  * One request to the Docker Engine on a connection of its own. A connect to a Unix socket costs less
- * than knowing whether an old connection is still good.
+ * than knowing whether an old connection is still good, and over TCP a few milliseconds.
  * @module
  */
 import { quote, ScistreamError } from "../protocol/errors.ts";
-import { connectError, DockerError } from "./errors.ts";
+import { connect, type Connection } from "./connect.ts";
+import { DockerError, tlsError } from "./errors.ts";
+import { type DockerHost, nameOf } from "./host.ts";
 import { BadResponse, type Head, ResponseDecoder } from "./http.ts";
 
 /** Longest body that is taken as a whole: `docker inspect` of thousands of containers is shorter. */
@@ -38,14 +40,14 @@ export interface Answer extends Head {
   body: AsyncGenerator<Uint8Array>;
 }
 
-/** Makes requests at one socket. */
+/** Makes requests at one engine. */
 export class Transport {
-  readonly #socket: string;
+  readonly #host: DockerHost;
   readonly #patienceMs: number;
 
   /** `patienceMs` is for an answer's head, and again for its body, unless a request says otherwise. */
-  constructor(socket: string, patienceMs: number) {
-    this.#socket = socket;
+  constructor(host: DockerHost, patienceMs: number) {
+    this.#host = host;
     this.#patienceMs = patienceMs;
   }
 
@@ -96,7 +98,7 @@ export class Transport {
   ): AsyncGenerator<Uint8Array> {
     const request = encode(ask);
     ask.signal?.throwIfAborted();
-    const conn = await this.#connect();
+    const conn = await connect(this.#host, ask.signal);
     /** Why it was closed from here; its `why` reaches whoever reads. */
     let closed: { why: unknown } | undefined;
     const close = (why: unknown) => {
@@ -146,28 +148,24 @@ export class Transport {
     }
   }
 
-  async #connect(): Promise<Deno.Conn> {
-    try {
-      return await Deno.connect({ transport: "unix", path: this.#socket });
-    } catch (error) {
-      throw connectError(this.#socket, error);
-    }
-  }
-
   #explain(error: unknown, what: string): unknown {
-    if (!(error instanceof BadResponse)) return this.#lost(`broke the connection (${what})`, error);
+    if (!(error instanceof BadResponse)) {
+      // In TLS 1.3 a server says what it thinks of our certificate after the handshake.
+      const tls = this.#host.kind === "tcp" ? tlsError(this.#host, error) : undefined;
+      return tls ?? this.#lost(`broke the connection (${what})`, error);
+    }
     if (error.early) return this.#lost(`went away (${what}): ${error.message}`, error);
     return new DockerError(
       "engine",
       `what answers at ${
-        quote(this.#socket)
+        quote(nameOf(this.#host))
       } is no Docker Engine, or a broken one (${what}): ${error.message}`,
       { cause: error },
     );
   }
 
   #lost(how: string, cause?: unknown): DockerError {
-    const sentence = `the Docker Engine at ${quote(this.#socket)} ${how}`;
+    const sentence = `the Docker Engine at ${quote(nameOf(this.#host))} ${how}`;
     return new DockerError("unreachable", sentence, { cause });
   }
 }
@@ -207,6 +205,6 @@ function target(path: readonly string[], query: NonNullable<Ask["query"]>): stri
   return `/${path.map(encodeURIComponent).join("/")}${question}`;
 }
 
-async function send(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+async function send(conn: Connection, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
 }

@@ -21,7 +21,7 @@ Deno.test("transport: a stream may be silent longer than any patience", async ()
     await go.promise;
     await caller.say("late");
   });
-  const transport = new Transport(peer.socket, 250);
+  const transport = new Transport(peer.host, 250);
   const { body } = await transport.open("x", { ...GET, bodyMs: Infinity });
   setTimeout(go.resolve, 500);
   assertEquals(await text(body), "late");
@@ -33,7 +33,7 @@ Deno.test("transport: an error's body is not waited for as long as a stream", as
     await caller.say("HTTP/1.1 500 X\r\n\r\n{");
     await caller.closed();
   });
-  const { status, body } = await new Transport(peer.socket, 250).open("x", {
+  const { status, body } = await new Transport(peer.host, 250).open("x", {
     ...GET,
     bodyMs: Infinity,
   });
@@ -48,7 +48,7 @@ Deno.test("transport: a time beyond what a timer takes is not no time at all", a
     await caller.say(answer("ok"));
   });
   const ask = { ...GET, headMs: 2 ** 40, bodyMs: 2 ** 40 };
-  assertEquals(await text((await new Transport(peer.socket, 20).open("x", ask)).body), "ok");
+  assertEquals(await text((await new Transport(peer.host, 20).open("x", ask)).body), "ok");
 });
 
 Deno.test("transport: an abort before, while waiting and while reading closes the connection", async () => {
@@ -60,7 +60,7 @@ Deno.test("transport: an abort before, while waiting and while reading closes th
     closed.push(gone);
     await gone;
   });
-  const transport = new Transport(peer.socket, 10_000);
+  const transport = new Transport(peer.host, 10_000);
   const reason = new Error("enough");
   await assertRejects(
     () => transport.open("x", { ...GET, signal: AbortSignal.abort(reason) }),
@@ -105,7 +105,7 @@ Deno.test("transport: a signal that outlives many calls keeps nothing of them", 
   signal.removeEventListener = (
     ...args: Parameters<typeof remove>
   ) => (listening--, remove(...args));
-  const { body } = await new Transport(peer.socket, 10_000).open("x", { ...GET, signal });
+  const { body } = await new Transport(peer.host, 10_000).open("x", { ...GET, signal });
   assertEquals(listening, 1);
   assertEquals(await text(body), "ok");
   assertEquals(listening, 0);
@@ -121,7 +121,7 @@ Deno.test("transport: a body that nobody wants is closed, begun or not", async (
     closed.push(gone);
     await gone;
   });
-  const { body } = await new Transport(peer.socket, 10_000).open("x", GET);
+  const { body } = await new Transport(peer.host, 10_000).open("x", GET);
   await body.return(undefined);
   await closed[0];
   const stop = new AbortController();
@@ -139,7 +139,7 @@ const LARGE: Ask = {
 
 Deno.test("transport: an answer that comes before a large request was read is the answer", async () => {
   await using peer = new Peer((caller) => caller.say(answer("no room", 507)));
-  const { status, body } = await new Transport(peer.socket, 10_000).open("x", LARGE);
+  const { status, body } = await new Transport(peer.host, 10_000).open("x", LARGE);
   assertEquals([status, await text(body)], [507, "no room"]);
 });
 
@@ -147,7 +147,7 @@ Deno.test("transport: a peer that does not read does not hold the caller beyond 
   // Regression: Deno's close() does not end a write that waits, and it was waited for.
   const seen = Promise.withResolvers<void>();
   await using peer = new Peer(() => seen.promise);
-  const open = () => new Transport(peer.socket, 50).open("x", LARGE);
+  const open = () => new Transport(peer.host, 50).open("x", LARGE);
   await assertRejects(open, DockerError, "did not answer within 0.05 s");
   seen.resolve();
 });
@@ -161,7 +161,7 @@ Deno.test("transport: large requests and answers arrive whole", async () => {
     await caller.say(answer(got.slice(start)));
   });
   const json = { text: "x".repeat(3 << 20) };
-  const transport = new Transport(peer.socket, 10_000);
+  const transport = new Transport(peer.host, 10_000);
   const { body } = await transport.open("x", { method: "POST", path: ["x"], json });
   assertEquals(await text(body), JSON.stringify(json));
 });

@@ -73,6 +73,8 @@ export interface EngineInfo {
   /** The host's name. */
   Name: string;
   OperatingSystem: string;
+  /** RFC 3339; empty if the engine does not say. */
+  SystemTime: string;
   /** "1" or "2"; empty if the engine does not say. */
   CgroupVersion: string;
   /** Whether `Memory` is enforced on this host. */

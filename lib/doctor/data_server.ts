@@ -4,6 +4,7 @@
  */
 import { DockerEngine, DockerError } from "../docker/engine.ts";
 import { noImage } from "../docker/errors.ts";
+import { type DockerHost, nameOf } from "../docker/host.ts";
 import { ask } from "../machine.ts";
 import { requirement } from "../s2ds/types.ts";
 import { type Check, fail, failed, type Finding, ok, skip, warn } from "./check.ts";
@@ -11,8 +12,8 @@ import { type Check, fail, failed, type Finding, ok, skip, warn } from "./check.
 /** What forwards here. */
 export interface DataServerSettings {
   type: string;
-  /** The Docker Engine's Unix socket. */
-  dockerSocket: string;
+  /** Where the Docker Engine is. */
+  dockerHost: DockerHost;
   image?: string;
 }
 
@@ -44,12 +45,12 @@ export function dataServerChecks(settings: DataServerSettings): Check[] {
   ];
 }
 
-async function docker({ type, dockerSocket }: DataServerSettings, needed: boolean) {
-  const engine = new DockerEngine({ socket: dockerSocket, patienceMs: ENGINE_MS });
+async function docker({ type, dockerHost }: DataServerSettings, needed: boolean) {
+  const engine = new DockerEngine({ host: dockerHost, patienceMs: ENGINE_MS });
   try {
     const api = await engine.version();
     const { ServerVersion, MemoryLimit } = await engine.info();
-    const told = `version ${ServerVersion}, API ${api}, at ${dockerSocket}`;
+    const told = `version ${ServerVersion}, API ${api}, at ${nameOf(dockerHost)}`;
     if (!needed) return ok(`not needed by ${type}; ${told}`);
     if (!MemoryLimit) {
       return warn(
@@ -65,9 +66,9 @@ async function docker({ type, dockerSocket }: DataServerSettings, needed: boolea
   }
 }
 
-async function image({ type, dockerSocket }: DataServerSettings, name?: string): Promise<Finding> {
+async function image({ type, dockerHost }: DataServerSettings, name?: string): Promise<Finding> {
   if (name === undefined) return skip(`not needed by ${type}`);
-  const engine = new DockerEngine({ socket: dockerSocket, patienceMs: ENGINE_MS });
+  const engine = new DockerEngine({ host: dockerHost, patienceMs: ENGINE_MS });
   try {
     const found = await engine.inspectImage(name);
     return found ? ok(`${name} (${found.Id.slice(0, 19)})`) : failed(noImage(name, 404));

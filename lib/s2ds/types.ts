@@ -2,6 +2,7 @@
  * The data server types that `s2cs --type` knows: adding a type is adding a file, a name and a row.
  * @module
  */
+import type { DockerHost } from "../docker/host.ts";
 import { inModule } from "../log.ts";
 import { quote, ScistreamError } from "../protocol/errors.ts";
 import type { DataServer, DataServerEvents } from "./data_server.ts";
@@ -20,8 +21,8 @@ export { TYPE_NAMES };
 
 /** Settings of all types; each takes what concerns it. */
 export interface DataServerSettings extends ProxySettings, S2dsSettings {
-  /** The Docker Engine's Unix socket. */
-  dockerSocket: string;
+  /** Where the Docker Engine is. */
+  dockerHost: DockerHost;
   /** Container image; the type's own if not given. */
   image?: string;
   /** What stunnel encrypts with. */
@@ -58,9 +59,9 @@ const PLANNED = ["Janus"];
 
 function container(choose: Choose): Make {
   const make: Make = (type, settings, events) => {
-    const { dockerSocket: socket, image } = settings;
+    const { dockerHost: host, image } = settings;
     const runner = (told: ConstructorParameters<typeof Containers>[1]) =>
-      new Containers({ type, socket, image }, { ...told, onLog: inModule(told.onLog, "docker") });
+      new Containers({ type, host, image }, { ...told, onLog: inModule(told.onLog, "docker") });
     return new Proxied(type, choose(settings), runner, settings, events);
   };
   return Object.assign(make, { requirement: requires("container", choose) });

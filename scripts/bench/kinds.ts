@@ -4,7 +4,7 @@
  * @module
  */
 import { DockerEngine } from "../../lib/docker/engine.ts";
-import { DEFAULT_SOCKET } from "../../lib/docker/socket.ts";
+import { DEFAULT_SOCKET } from "../../lib/cli/docker_host.ts";
 import { messageOf } from "../../lib/protocol/errors.ts";
 import { SCISTREAM } from "../demo/gateways.ts";
 import { run } from "./process.ts";

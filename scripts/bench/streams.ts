@@ -3,7 +3,7 @@
  * @module
  */
 import { DockerEngine } from "../../lib/docker/engine.ts";
-import { DEFAULT_SOCKET } from "../../lib/docker/socket.ts";
+import { DEFAULT_SOCKET } from "../../lib/cli/docker_host.ts";
 import { Endpoint } from "../../lib/protocol/endpoint.ts";
 import { Uid } from "../../lib/protocol/uid.ts";
 import { LABELS } from "../../lib/s2ds/proxy/container_spec.ts";

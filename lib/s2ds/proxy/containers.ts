@@ -8,6 +8,7 @@ import {
   type ContainerSpec,
   DockerEngine,
   DockerError,
+  type DockerHost,
 } from "../../docker/engine.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
@@ -25,8 +26,8 @@ const LAST_RETRY_MS = 10_000;
 export interface ContainerSettings {
   /** The data server type, which containers are named and labelled after. */
   type: string;
-  /** The engine's Unix socket. */
-  socket: string;
+  /** Where the engine is. */
+  host: DockerHost;
   /** Taken instead of the proxy's own image. */
   image?: string;
 }
@@ -60,7 +61,7 @@ export class Containers implements Runner {
   constructor(settings: ContainerSettings, events: RunnerEvents) {
     this.#settings = settings;
     this.#events = events;
-    this.#engine = new DockerEngine({ socket: settings.socket });
+    this.#engine = new DockerEngine({ host: settings.host });
   }
 
   async start(

@@ -189,7 +189,7 @@ const connection: Target = {
         for (let sent = 0; sent < piece.length;) sent += await conn.write(piece.subarray(sent));
       }
     });
-    transport = new Transport(peer.socket, 60_000);
+    transport = new Transport(peer.host, 60_000);
     return Promise.resolve(peer);
   },
   async run(bytes) {
