@@ -72,6 +72,8 @@ export interface DaemonOptions {
   namespace?: string;
   /** An address there at which a Docker Engine also listens over TCP, under TLS, to whoever it knows. */
   tcp?: string;
+  /** What its host is called; the machine's own name if not given. */
+  hostname?: string;
 }
 
 /** What the two engines have in common. Disposal ends everything that runs in them and deletes it. */
@@ -87,9 +89,13 @@ export abstract class Daemon implements AsyncDisposable {
   readonly #inside: string[];
   readonly #started: Running[] = [];
 
-  protected constructor({ namespace }: DaemonOptions) {
-    // Not `ip netns exec`: that hides the mounts of the cgroups.
-    this.#inside = namespace ? ["nsenter", `--net=/var/run/netns/${namespace}`] : [];
+  protected constructor({ namespace, hostname }: DaemonOptions) {
+    const named = 'hostname "$0" && exec "$@"';
+    this.#inside = [
+      // Not `ip netns exec`: that hides the mounts of the cgroups.
+      ...namespace ? ["nsenter", `--net=/var/run/netns/${namespace}`] : [],
+      ...hostname ? ["unshare", "--uts", "sh", "-c", named, hostname] : [],
+    ];
   }
 
   /** Starts a program in the engine's network, and in its folder: some leave files where they work. */
@@ -102,7 +108,7 @@ export abstract class Daemon implements AsyncDisposable {
   /** Starts it for the first time. One that does not start leaves nothing. */
   protected async begin(): Promise<this> {
     try {
-      await removeAbandoned();
+      await (clearing ??= removeAbandoned().finally(() => clearing = undefined));
       await this.prepare(await storesOverlays(this.folder));
       this.process = await this.launch();
       return this;
@@ -180,6 +186,7 @@ export class Engine extends Daemon {
   readonly #authority = Authority.create("engine");
   /** As a client of it needs to reach it over TCP. */
   env: Record<string, string> = {};
+  #containerd?: Running;
 
   protected constructor(options: DaemonOptions) {
     super(options);
@@ -219,6 +226,21 @@ export class Engine extends Daemon {
     return [`--host=${host}`, "--tlsverify", ...files, `--tlskey=${tls}/key.pem`];
   }
 
+  /**
+   * Ends it as a machine that loses its power does, its containers too. Its data stays, and
+   * {@linkcode restart} starts it again.
+   */
+  async crash(): Promise<void> {
+    await endAll(this.folder);
+    await Promise.all([this.process, this.#containerd].map((process) => process?.ended));
+    // What a machine keeps in memory.
+    for (const folder of ["exec", "containerd/state"]) {
+      await must(["rm", "-rf", `${this.folder}/${folder}`]);
+    }
+    await must(["rm", "-f", `${this.folder}/docker.pid`]);
+    this.#containerd = undefined;
+  }
+
   protected override async prepare(overlays: boolean): Promise<void> {
     const { folder } = this;
     // Given so that the machine's own /etc/docker/daemon.json is not read.
@@ -248,11 +270,14 @@ address = "${folder}/containerd.sock"
       "--ip-masq=false",
       ...this.#tcp === undefined ? [] : await this.#listen(this.#tcp),
     ];
-    const containerd = this.start(["containerd", "--config", `${folder}/containerd.toml`]);
-    await containerd.line(/successfully booted/, "err");
   }
 
   protected override async launch(): Promise<Running> {
+    if (!this.#containerd) {
+      const command = ["containerd", "--config", `${this.folder}/containerd.toml`];
+      this.#containerd = this.start(command);
+      await this.#containerd.line(/successfully booted/, "err");
+    }
     const dockerd = this.start(["dockerd", ...this.#flags]);
     await dockerd.line(/API listen on \S*docker\.sock/, "err");
     if (this.#tcp !== undefined) await dockerd.line(/API listen on \S*:\d+/, "err");
@@ -319,6 +344,9 @@ async function storesOverlays(folder: string): Promise<boolean> {
   return code === 0;
 }
 
+/** Set while it is done, for engines that start side by side. */
+let clearing: Promise<void> | undefined;
+
 /** Removes what a test process that was killed has left: its engines, and what runs in them. */
 async function removeAbandoned(): Promise<void> {
   const alive = new Set(processes().map(({ pid }) => String(pid)));
@@ -330,6 +358,12 @@ async function removeAbandoned(): Promise<void> {
 
 /** Ends everything that belongs to an engine's folder, by force, and removes what it has on the machine. */
 async function sweep(folder: string): Promise<void> {
+  await endAll(folder);
+  await must(["rm", "-rf", folder]);
+}
+
+/** Ends everything that belongs to an engine's folder, by force, and keeps the folder. */
+async function endAll(folder: string): Promise<void> {
   const ids = containerIds(folder);
   thaw(ids);
   await eventually(`nothing runs in ${folder}`, () => {
@@ -352,7 +386,6 @@ async function sweep(folder: string): Promise<void> {
     return mounts.length === 0;
   });
   for (const group of cgroups(ids).reverse()) await run(["rmdir", group]);
-  await must(["rm", "-rf", folder]);
 }
 
 /** Ids of the containers that an engine has kept in its folder. */

@@ -232,7 +232,8 @@ export class Network implements AsyncDisposable {
   }
 }
 
-async function remove(host: Host): Promise<void> {
+/** Ends what runs on a host, and deletes its namespace. */
+export async function remove(host: Host): Promise<void> {
   await eventually(`${host.name} has no processes`, async () => {
     const pids = await host.pids();
     for (const pid of pids) {
@@ -299,7 +300,7 @@ async function everyNamespace(): Promise<string[]> {
 }
 
 /** Removes what a test process that was killed has left: its namespaces, and who runs in them. */
-async function removeAbandoned(): Promise<void> {
+export async function removeAbandoned(): Promise<void> {
   const alive = new Set(processes().map(({ pid }) => String(pid)));
   for (const name of await everyNamespace()) {
     const owner = /^scistream-([0-9]+)-/.exec(name)?.[1];

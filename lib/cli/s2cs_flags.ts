@@ -6,7 +6,7 @@ import { isLoopback } from "../protocol/address.ts";
 import { Endpoint, parseHost } from "../protocol/endpoint.ts";
 import { quote } from "../protocol/errors.ts";
 import { PortRange, RATE_POLICIES } from "../protocol/values.ts";
-import { TYPE_NAMES } from "../s2ds/type_names.ts";
+import { ENGINES, IN_SWARM, TYPE_NAMES } from "../s2ds/type_names.ts";
 import { checkAccess, isAuthenticated, serverAuthFlags } from "./auth_flags.ts";
 import { bool, choice, integer, type Options, parsed, seconds, text, UsageError } from "./flags.ts";
 import { limitFlags, limitsOf } from "./limit_flags.ts";
@@ -40,6 +40,16 @@ export const s2csFlags = {
   type: text(
     "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
     { value: "TYPE", choices: TYPE_NAMES, default: "S2DS", short: "t" },
+  ),
+  engine: choice(
+    "what runs the containers of a type: the Docker Engine of one machine (docker), or a Docker Swarm on the nodes that its labels make gateways (swarm)",
+    ENGINES,
+    { default: "docker" },
+  ),
+  swarmName: parsed(
+    "name of this control server's sessions in a Swarm: whichever s2cs is started with it takes them over; two facilities in one Swarm have two names",
+    parseSwarmName,
+    { value: "NAME", default: "s2cs" },
   ),
   wan: choice(
     "between gateways, S2DS encrypts (tls) or not (plain); both gateways of a session must do alike, and one that runs a plain proxy is plain",
@@ -141,9 +151,27 @@ export function checkTogether(
       "--udp forwards datagrams in the clear, and --wan tls is to encrypt all that goes between gateways; add --wan plain, or leave --udp away",
     );
   }
+  checkEngine(options);
   limitsOf(options);
   checkAccess(options);
   checkHttp(options);
+}
+
+/** @throws {UsageError} names the type */
+function checkEngine({ engine, type }: Pick<Options<typeof s2csFlags>, "engine" | "type">): void {
+  const isIn = IN_SWARM.some((name) => name.toLowerCase() === type.toLowerCase());
+  if (engine === "docker" || isIn) return;
+  throw new UsageError(
+    `--engine swarm runs containers, and --type ${quote(type)} is none; choose one of ${
+      IN_SWARM.join(", ")
+    }`,
+  );
+}
+
+function parseSwarmName(text: string): string {
+  // It is a part of names of at most 63 characters.
+  if (/^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text;
+  throw new UsageError(`${quote(text)} is not 1 to 20 characters of a-z, 0-9 and - in between`);
 }
 
 /**

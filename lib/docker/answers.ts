@@ -14,7 +14,6 @@ export function readInfo(answer: Shape): EngineInfo {
     SecurityOptions: answer.texts("SecurityOptions"),
     Name: answer.text("Name", ""),
     OperatingSystem: answer.text("OperatingSystem", ""),
-    SystemTime: answer.text("SystemTime", ""),
     CgroupVersion: answer.text("CgroupVersion", ""),
     MemoryLimit: answer.flag("MemoryLimit", false),
     SwapLimit: answer.flag("SwapLimit", false),
@@ -57,7 +56,11 @@ export function readSummary(answer: Shape): ContainerSummary {
 
 /** Of `GET /images/{name}/json`. */
 export function readImage(answer: Shape): EngineImage {
-  return { Id: answer.text("Id"), RepoTags: answer.texts("RepoTags") };
+  return {
+    Id: answer.text("Id"),
+    RepoTags: answer.texts("RepoTags"),
+    RepoDigests: answer.texts("RepoDigests"),
+  };
 }
 
 /** Yields once, undefined, before it reads; then what `GET /events` tells. */

@@ -11,11 +11,22 @@ import { negotiate } from "./version.ts";
 /** Makes calls at one engine. In all of them `what` completes "refused to …". */
 export class Calls {
   readonly #transport: Transport;
+  readonly #isElsewhere: boolean;
   #version?: Promise<string>;
 
   /** Nothing is connected before the first call. */
   constructor(host: DockerHost, patienceMs: number) {
     this.#transport = new Transport(host, patienceMs);
+    this.#isElsewhere = host.kind === "tcp";
+  }
+
+  /** The time by the engine's clock, as it takes times: seconds since 1970. */
+  async now(): Promise<string> {
+    // Of another host's clock ours may differ by any time.
+    const time = this.#isElsewhere
+      ? (await this.json("tell its time", { method: "GET", path: ["info"] })).text("SystemTime", "")
+      : "";
+    return ((time ? Date.parse(time) : Date.now()) / 1000).toFixed(3);
   }
 
   /** The version that is spoken, such as `1.41`: asked once, and again after a failure. */

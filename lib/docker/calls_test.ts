@@ -94,7 +94,7 @@ Deno.test("engine: lists and maps hold strings only, and may be null", async () 
   now = { Id: "x", RepoTags: [7] };
   await assertRejects(() => engine.inspectImage("x"), DockerError, 'no valid "RepoTags"');
   now = { Id: "x", RepoTags: null };
-  assertEquals(await engine.inspectImage("x"), { Id: "x", RepoTags: [] });
+  assertEquals(await engine.inspectImage("x"), { Id: "x", RepoTags: [], RepoDigests: [] });
   now = [{ Id: "x", State: "running", Names: ["/n"], Labels: { a: 1 } }];
   await assertRejects(() => engine.list({ labels: {} }), DockerError, 'no valid "Labels"');
   now = [{ Id: "x", State: "running", Names: ["/n"], Labels: null }];

@@ -4,9 +4,10 @@
  * @module
  */
 import { quote } from "../protocol/errors.ts";
-import { readContainer, readEvents, readImage, readInfo, readSummary } from "./answers.ts";
+import { readContainer, readImage, readInfo, readSummary } from "./answers.ts";
 import { Calls } from "./calls.ts";
 import { DockerError, noImage, oneLine, refused } from "./errors.ts";
+import { openEvents } from "./events.ts";
 import type { DockerHost } from "./host.ts";
 import { jsonLines } from "./json_lines.ts";
 import { readLogs } from "./logs.ts";
@@ -43,15 +44,16 @@ const MAX_LOG_BYTES = 1 << 20;
  */
 export class DockerEngine {
   readonly #calls: Calls;
-  readonly #host: DockerHost;
 
   /**
    * `socket` is the path of one of this host; nothing is connected before the first call. `patienceMs` is
    * for tests.
    */
   constructor(options: ({ host: DockerHost } | { socket: string }) & { patienceMs?: number }) {
-    this.#host = "host" in options ? options.host : { kind: "unix", path: options.socket };
-    this.#calls = new Calls(this.#host, options.patienceMs ?? PATIENCE_MS);
+    const host: DockerHost = "host" in options
+      ? options.host
+      : { kind: "unix", path: options.socket };
+    this.#calls = new Calls(host, options.patienceMs ?? PATIENCE_MS);
   }
 
   /** The version of the API that is spoken, such as `1.41`: asked once, and again after a failure. */
@@ -205,7 +207,7 @@ export class DockerEngine {
     onLine: (line: LogLine) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const since = await this.#now();
+    const since = await this.#calls.now();
     this.#calls.open(`give the logs of container ${quote(id)}`, {
       method: "GET",
       path: ["containers", id, "logs"],
@@ -239,22 +241,7 @@ export class DockerEngine {
     options: { labels: Record<string, string>; types?: string[] },
     signal: AbortSignal,
   ): Promise<AsyncGenerator<EngineEvent>> {
-    const what = "tell events";
-    const { body } = await this.#calls.open(what, {
-      method: "GET",
-      path: ["events"],
-      query: {
-        filters: filters({ labels: options.labels, types: options.types }),
-        // The engine sends its head before it subscribes; so it is asked for what came between, too.
-        since: await this.#now(),
-      },
-      bodyMs: Infinity,
-      signal,
-    });
-    const events = readEvents(body, what);
-    // Up to its first yield: return() of a generator that has not begun would not close anything.
-    await events.next();
-    return events as AsyncGenerator<EngineEvent>;
+    return await openEvents(this.#calls, { ...options, since: await this.#calls.now() }, signal);
   }
 
   /** An image that the engine has, by name or id; undefined if it has not. */
@@ -304,12 +291,5 @@ export class DockerEngine {
       query: { path },
       bytes: { type: "application/x-tar", bytes: tar },
     });
-  }
-
-  /** The time by the engine's clock, as it takes times: seconds since 1970. */
-  async #now(): Promise<string> {
-    // Of another host's clock ours may differ by any time.
-    const { SystemTime } = this.#host.kind === "tcp" ? await this.info() : {};
-    return ((SystemTime ? Date.parse(SystemTime) : Date.now()) / 1000).toFixed(3);
   }
 }

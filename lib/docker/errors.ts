@@ -5,15 +5,24 @@
 import { messageOf, quote, ScistreamError } from "../protocol/errors.ts";
 import { type DockerHost, nameOf, type TcpHost } from "./host.ts";
 import { dockerStatus } from "./podman.ts";
+import { type SwarmErrorKind, swarmKind } from "./swarm_errors.ts";
 
 /**
  * - `unreachable`: nobody answers there, stopped answering half-way, or is not who it should be. Trying
  *   again may help.
  * - `permission`: the socket is there and may not be used, or our certificate is not taken.
  * - `no-image`: the engine does not have the image.
+ * - `too-long`: the answer is longer than is taken as a whole; ask for a part of it.
  * - `engine`: the engine refused, or answered what makes no sense; `httpStatus` tells the two apart.
+ * - Those of {@linkcode SwarmErrorKind}, of Swarm mode alone.
  */
-export type DockerErrorKind = "unreachable" | "permission" | "no-image" | "engine";
+export type DockerErrorKind =
+  | "unreachable"
+  | "permission"
+  | "no-image"
+  | "too-long"
+  | "engine"
+  | SwarmErrorKind;
 
 /** A failed call of the Docker Engine. Its code is `CONN_ERROR`. */
 export class DockerError extends ScistreamError {
@@ -143,7 +152,7 @@ export function noImage(image: string, httpStatus: number, cause?: unknown): Doc
 export function refused(what: string, httpStatus: number, message: string): DockerError {
   const said = oneLine(message) || "it does not say why";
   return new DockerError(
-    "engine",
+    swarmKind(message) ?? "engine",
     `the Docker Engine refused to ${what}: ${said} (HTTP status ${httpStatus})`,
     { httpStatus: dockerStatus(httpStatus, message) },
   );

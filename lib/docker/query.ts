@@ -2,13 +2,24 @@
  * What the engine takes in a request's query.
  * @module
  */
+import type { Wanted } from "./swarm_types.ts";
+
+/** The `filters` of Swarm mode's lists. `service` is of tasks only, and finds services that are there. */
+export function swarmFilters(wanted: Wanted & { services?: readonly string[] }): string {
+  const { labels, namePrefix, services } = wanted;
+  return JSON.stringify({
+    ...labels ? { label: pairs(labels) } : {},
+    ...namePrefix ? { name: [namePrefix] } : {},
+    ...services ? { service: services } : {},
+  });
+}
 
 /** The `filters` of `GET /containers/json` and `GET /events`. */
 export function filters(
   wanted: { labels: Record<string, string>; types?: readonly string[] },
 ): string {
   return JSON.stringify({
-    label: Object.entries(wanted.labels).map(([key, value]) => `${key}=${value}`),
+    label: pairs(wanted.labels),
     ...wanted.types ? { type: wanted.types } : {},
   });
 }
@@ -23,4 +34,8 @@ export function reference(image: string): { fromImage: string; tag?: string } {
   return colon < 0
     ? { fromImage: image, tag: "latest" }
     : { fromImage: image.slice(0, colon), tag: image.slice(colon + 1) };
+}
+
+function pairs(labels: Record<string, string>): string[] {
+  return Object.entries(labels).map(([key, value]) => `${key}=${value}`);
 }

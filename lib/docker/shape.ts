@@ -89,6 +89,11 @@ export class Shape {
     return isObject(value) ? new Shape(value, this.#what) : this.#refuse(key);
   }
 
+  /** An object, undefined if there is none. */
+  partIfAny(key: string): Shape | undefined {
+    return this.#get(key, undefined) === undefined ? undefined : this.part(key);
+  }
+
   /** An object as it is, if there is one. */
   raw(key: string): Readonly<Record<string, unknown>> | undefined {
     const value = this.#get(key, undefined);

@@ -66,7 +66,7 @@ export class Transport {
 
   /**
    * A body as one piece.
-   * @throws {DockerError} if it is over {@linkcode MAX_BODY_BYTES}
+   * @throws {DockerError} kind `too-long` if it is over {@linkcode MAX_BODY_BYTES}
    */
   async whole(body: AsyncGenerator<Uint8Array>, what: string): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
@@ -75,7 +75,7 @@ export class Transport {
       size += piece.length;
       if (size > MAX_BODY_BYTES) {
         throw new DockerError(
-          "engine",
+          "too-long",
           `the Docker Engine's answer is over ${MAX_BODY_BYTES} bytes (${what})`,
         );
       }

@@ -73,8 +73,6 @@ export interface EngineInfo {
   /** The host's name. */
   Name: string;
   OperatingSystem: string;
-  /** RFC 3339; empty if the engine does not say. */
-  SystemTime: string;
   /** "1" or "2"; empty if the engine does not say. */
   CgroupVersion: string;
   /** Whether `Memory` is enforced on this host. */
@@ -152,4 +150,6 @@ export interface EngineImage {
   Id: string;
   /** Names with tags; empty if it has none. */
   RepoTags: string[];
+  /** Names with the digests that registries have it under; empty where it came from none. */
+  RepoDigests: string[];
 }

@@ -7,6 +7,7 @@ import { inModule } from "../log.ts";
 import { messageOf } from "../protocol/errors.ts";
 import type { DataServer, Home } from "../s2ds/data_server.ts";
 import { createDataServer, parseType } from "../s2ds/types.ts";
+import { ENGINES } from "../s2ds/type_names.ts";
 import type { S2csOptions } from "./settings.ts";
 
 /** The data server of the control server before this one, if that had another type. */
@@ -17,10 +18,12 @@ export function earlierDataServer(
   let text: string;
   try {
     text = Deno.readTextFileSync(fileIn(folder)).trim();
-    if (text === options.type) return undefined;
+    if (text === kindOf(options)) return undefined;
     const ignored = () => {};
     const events = { onFault: ignored, onDown: ignored, onUp: ignored, onNote: ignored };
-    return createDataServer(parseType(text), options, {
+    const [type = "", engine] = text.split(" ");
+    const settings = { ...options, engine: ENGINES.find((each) => each === engine) ?? "docker" };
+    return createDataServer(parseType(type), settings, {
       ...events,
       onLog: inModule(options.log, "s2ds"),
     });
@@ -34,9 +37,10 @@ export function earlierDataServer(
 /** Ends whatever the earlier type left, and remembers this one's. */
 export async function takeOver(
   home: Home,
-  { type, log }: S2csOptions,
+  options: S2csOptions,
   earlier: DataServer | undefined,
 ): Promise<void> {
+  const { type, log } = options;
   if (earlier) {
     log("warn", `the data servers were of type ${earlier.type}; they are ended, for ${type}`);
     try {
@@ -46,7 +50,12 @@ export async function takeOver(
       log("error", `what ${earlier.type} left may still hold ports: ${messageOf(error)}`);
     }
   }
-  Deno.writeTextFileSync(fileIn(home.folder), `${type}\n`, { mode: 0o600 });
+  Deno.writeTextFileSync(fileIn(home.folder), `${kindOf(options)}\n`, { mode: 0o600 });
+}
+
+/** The type, and what runs it where that is not this machine's engine. */
+function kindOf({ type, engine }: S2csOptions): string {
+  return engine === "docker" ? type : `${type} ${engine}`;
 }
 
 function fileIn(folder: string): string {

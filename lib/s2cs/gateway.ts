@@ -14,7 +14,6 @@ import { EarlyHellos } from "./early_hellos.ts";
 import { reach } from "../fault_points.ts";
 import { canResume, type LifeOptions, type Live, Lives } from "./lives.ts";
 import { notYours, owns } from "./owner.ts";
-import { fromText } from "./record.ts";
 import type { Session } from "./session.ts";
 import { Sessions, type Which } from "./sessions.ts";
 import { next, type State } from "./state.ts";
@@ -317,13 +316,6 @@ export class Gateway {
   gone(hash: string, reason: string): void {
     const live = this.#sessions.get(hash);
     if (live) this.#lives.fail(live, "fault", reason);
-  }
-
-  /** Another control server has made this session; answers what the data server must hold of it. */
-  found(record: string): Resumed | undefined {
-    const session = fromText(record);
-    if (this.#closing || this.#sessions.get(session.uid.hash)) return undefined;
-    return this.#lives.takeUp(session, this.#options.drainTimeoutMs);
   }
 
   /** Keeps what a change that failed was taken back to; not of a session that ended meanwhile, and has no record. */

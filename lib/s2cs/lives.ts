@@ -239,11 +239,11 @@ export class Lives {
    * connections. Answers what the data server must hold; what it cannot bring back it tells as a fault.
    */
   restore(drainMs: number): Resumed[] {
-    return this.#options.store.all().flatMap((session) => this.takeUp(session, drainMs) ?? []);
+    return this.#options.store.all().flatMap((session) => this.#takeUp(session, drainMs) ?? []);
   }
 
-  /** Takes up one session that another control server made; answers what the data server must hold. */
-  takeUp(session: Session, drainMs: number): Resumed | undefined {
+  /** Takes up one session; answers what the data server must hold. */
+  #takeUp(session: Session, drainMs: number): Resumed | undefined {
     const { store, placement, onRecovered, toRecord } = this.#options;
     const { uid, listeners, targets, state, rate } = session;
     const place = { node: this.#nodeOf(session), ports: listeners.map(({ port }) => port), rate };

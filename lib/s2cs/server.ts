@@ -77,7 +77,6 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
     onNote: (session, note) => gateway.note(session, note),
     onRestart: () => counters.restarts.add(""),
     onLost: (session, reason) => void gateway.lost(session, reason),
-    onFound: (record) => gateway.found(record),
     onGone: (session, reason) => gateway.gone(session, reason),
   });
   assertAble(dataServer, options);

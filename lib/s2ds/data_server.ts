@@ -213,8 +213,6 @@ export interface DataServerEvents {
   onRestart?: () => void;
   /** The node of this session is lost; it can be moved. Told again as long as it is so. */
   onLost?: (session: string, reason: string) => void;
-  /** This session runs, and another control server made it; answers what is to be held of it. */
-  onFound?: (record: string) => Resumed | undefined;
   /** Another control server, or somebody at the engine, has ended this session. */
   onGone?: (session: string, reason: string) => void;
 }

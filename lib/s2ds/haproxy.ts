@@ -18,6 +18,8 @@ const SOCKET = "api";
 const PATIENCE_MS = 5_000;
 /** A signal that comes while it starts, with the pid file written already, is not seen. */
 const AGAIN_MS = 250;
+/** What it says of its listeners when it winds up. */
+const STOPPED = /Proxy ch\d+ stopped/;
 /** Bytes; 1,000 channels' numbers are 400 kB. */
 const LONGEST_ANSWER = 4 << 20;
 
@@ -56,15 +58,15 @@ export const haproxy: Proxy = {
   },
 
   async drain(running) {
-    const heard = (line: string) => /Proxy ch\d+ stopped/.test(line);
     await running.signalUntil(
       "SIGUSR1",
-      (lines) => lines.some(heard) ? "done" : "wait",
+      (lines) => this.leaves(lines) ? "done" : "wait",
       AGAIN_MS,
     );
   },
 
   listens: (log) => log.some((line) => line.includes("Loading success")),
+  leaves: (log) => log.some((line) => STOPPED.test(line)),
 
   async count(run, channels) {
     const rows = (await ask(run, "show stat")).split("\n");

@@ -62,6 +62,7 @@ export const nginx: Proxy = {
   },
 
   listens: (log) => log.some((line) => line.includes("start worker process ")),
+  leaves: (log) => log.some((line) => line.includes("gracefully shutting down")),
 
   complaint(log, { listener, target }) {
     const here = `server: ${listener}`;

@@ -99,6 +99,8 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     // Written with the time only once its ports are bound; before that it keeps what it has to say.
     listens: (log) => log.some((line) => /LOG\d\[ui\]: Configuration successful/.test(line)),
 
+    leaves: (log) => log.some((line) => /LOG\d\[ui\]: Terminated/.test(line)),
+
     complaint(log, { target }, index) {
       // A connection's lines bear its number; the first of them names the channel.
       let ours = false;

@@ -19,3 +19,11 @@ export type TypeName = typeof NAMES[number];
 
 /** The names of all types, as `s2cs --type` takes them. */
 export const TYPE_NAMES: string[] = [...NAMES];
+
+/** What runs containers: the Docker Engine of one machine, or a Swarm on its nodes. */
+export const ENGINES = ["docker", "swarm"] as const;
+/** One of them. */
+export type EngineName = typeof ENGINES[number];
+
+/** Types that can run in a Swarm. */
+export const IN_SWARM: readonly TypeName[] = ["Haproxy", "Nginx", "Stunnel"];

@@ -9,18 +9,26 @@ import type { DataServer, DataServerEvents } from "./data_server.ts";
 import { haproxy } from "./haproxy.ts";
 import { Mock } from "./mock.ts";
 import { nginx } from "./nginx.ts";
+import { PlacedSessions, type PlacedSettings } from "./placed/placed.ts";
+import type { Program } from "./placed/program.ts";
+import { proxyProgram } from "./placed/proxy_program.ts";
+import { SwarmOrchestrator } from "./placed/swarm/swarm.ts";
 import { Containers } from "./proxy/containers.ts";
 import { Processes } from "./proxy/processes.ts";
 import { Proxied, type ProxySettings } from "./proxy/proxied.ts";
 import type { Proxy } from "./proxy/proxy.ts";
 import { S2ds, type S2dsSettings } from "./s2ds.ts";
 import { stunnel, type StunnelCiphers } from "./stunnel.ts";
-import { TYPE_NAMES, type TypeName } from "./type_names.ts";
+import { type EngineName, TYPE_NAMES, type TypeName } from "./type_names.ts";
 
 export { TYPE_NAMES };
 
 /** Settings of all types; each takes what concerns it. */
-export interface DataServerSettings extends ProxySettings, S2dsSettings {
+export interface DataServerSettings extends ProxySettings, S2dsSettings, PlacedSettings {
+  /** What runs containers: the Docker Engine on its own machine, or a Swarm on its nodes. */
+  engine: EngineName;
+  /** Whichever control server has this name has a Swarm's sessions. */
+  swarmName: string;
   /** Where the Docker Engine is. */
   dockerHost: DockerHost;
   /** Container image; the type's own if not given. */
@@ -59,12 +67,31 @@ const PLANNED = ["Janus"];
 
 function container(choose: Choose): Make {
   const make: Make = (type, settings, events) => {
+    if (settings.engine === "swarm") {
+      return swarmed(type, proxyProgram(choose(settings)), settings, events);
+    }
     const { dockerHost: host, image } = settings;
     const runner = (told: ConstructorParameters<typeof Containers>[1]) =>
       new Containers({ type, host, image }, { ...told, onLog: inModule(told.onLog, "docker") });
     return new Proxied(type, choose(settings), runner, settings, events);
   };
   return Object.assign(make, { requirement: requires("container", choose) });
+}
+
+/** A program as services of a Swarm. */
+function swarmed(
+  type: string,
+  program: Program,
+  settings: DataServerSettings,
+  events: DataServerEvents,
+): DataServer {
+  const { dockerHost: host, swarmName: name, image } = settings;
+  const orchestrator = (told: ConstructorParameters<typeof SwarmOrchestrator>[1]) =>
+    new SwarmOrchestrator({ host, name, image }, {
+      ...told,
+      onLog: inModule(told.onLog, "docker"),
+    });
+  return new PlacedSessions(type, program, orchestrator, settings, events);
 }
 
 function process(choose: Choose): Make {

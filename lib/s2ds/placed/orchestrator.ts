@@ -37,7 +37,7 @@ export interface OrchestratorStart {
   limits: Limits;
   /** How long a program's established connections may go on once it is to end. */
   drainMs: number;
-  /** Hashes of the sessions that are taken up again; whatever else is this gateway's is ended. */
+  /** Hashes of the sessions that are taken up again. */
   kept: readonly string[];
 }
 
@@ -85,7 +85,7 @@ export interface Orchestrator {
   trouble(session: string): Promise<string>;
   /** Its last lines. */
   log(session: string): Promise<string[]>;
-  /** Ends what runs for sessions that are not there, and looks for what came and went unseen. */
+  /** Makes what runs what should, and looks for what came and went unseen. */
   reconcile(has: (session: string) => boolean): Promise<void>;
   /** Ends what is left. */
   stop(): Promise<void>;
@@ -100,8 +100,6 @@ export interface OrchestratorEvents {
   onUp: (session: string) => void;
   /** Its node is lost. */
   onLost: (session: string, reason: string) => void;
-  /** It is there, and none of this control server's. */
-  onFound: (record: string) => void;
   /** Somebody else has ended it. */
   onGone: (session: string, reason: string) => void;
   onLog: Log;

@@ -71,7 +71,6 @@ export class PlacedSessions implements DataServer {
       onDown: (session, reason) => this.#down(session, reason),
       onUp: (session) => this.#up(session),
       onLost: (session, reason) => events.onLost?.(session, reason),
-      onFound: (record) => this.#adoptFound(record),
       onGone: (session, reason) => {
         if (this.#opening.has(session) || this.#sessions.get(session)?.closing) return;
         this.#forget(session);
@@ -123,17 +122,6 @@ export class PlacedSessions implements DataServer {
   async #again({ opening, targets }: Resumed): Promise<void> {
     await this.open(opening);
     if (targets.length > 0) await this.target(opening.uid.hash, targets, opening.record);
-  }
-
-  /** Another control server has made it: this one holds it too. */
-  #adoptFound(record: string): void {
-    let resumed: Resumed | undefined;
-    try {
-      resumed = this.events.onFound?.(record);
-    } catch (error) {
-      this.events.onLog("error", `a session runs that nobody can read: ${messageOf(error)}`);
-    }
-    if (resumed) this.#resume(resumed);
   }
 
   async found({ folder }: Home): Promise<string[]> {

@@ -49,6 +49,8 @@ export interface Program {
   command(config: ProgramFile): string[];
   /** Whether it listens on its ports, by what it has logged since its start. */
   listens(log: readonly string[]): boolean;
+  /** Whether it takes no more connections, by what it has logged since its start. */
+  leaves(log: readonly string[]): boolean;
   /** Numbers of the channels by its log, where it tells them. */
   count?(log: readonly string[], channels: number): ChannelStatus[] | undefined;
   /** What its log says went wrong on a channel, last; empty if nothing. */

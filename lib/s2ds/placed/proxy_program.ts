@@ -25,6 +25,7 @@ export function proxyProgram(proxy: Proxy): Program {
     secrets: async (uid, plan) => (await proxy.files?.(planOf(plan), uid) ?? []).map(placed),
     command: ({ path }) => proxy.command(path),
     listens: (log) => proxy.listens(log),
+    leaves: (log) => proxy.leaves(log),
     complaint: (log, channel, index) => proxy.complaint(log, channel, index),
   };
 }

@@ -88,6 +88,8 @@ export interface Proxy {
   drain(running: RunningProxy, plan: Plan): Promise<void>;
   /** Whether it listens on all its ports, by what it has logged since its start. */
   listens(log: readonly string[]): boolean;
+  /** Whether it takes no more connections since it was asked to wind up, likewise. */
+  leaves(log: readonly string[]): boolean;
   /** Numbers of the channels, where the proxy counts. `run` is the folder as this process sees it. */
   readonly count?: (run: string, channels: number) => Promise<ChannelStatus[]>;
   /** What these lines of its log say went wrong on a channel, last; empty if nothing. */
