@@ -131,8 +131,11 @@ export class SwarmOfThree implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ends = this.nodes.map(({ engine }) => engine[Symbol.asyncDispose]());
-    const results = await Promise.allSettled(ends);
+    // A manager that the others have left takes long to end well.
+    const results = await Promise.allSettled(this.nodes.map(async ({ engine }) => {
+      await engine.crash();
+      await engine[Symbol.asyncDispose]();
+    }));
     await this.network[Symbol.asyncDispose]();
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }

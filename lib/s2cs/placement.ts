@@ -149,7 +149,8 @@ export class Placement {
    * @throws {ScistreamError} NO_RESOURCE, and the rate stays
    */
   rerate(place: Place, rate: Rate): Place {
-    const { node } = place;
+    // As it is now: a session that was taken up may not have known it.
+    const node = this.node(place.node.name) ?? place.node;
     const load = this.#load(node.name);
     if (rate > place.rate && this.#lacks(node, load, rate - place.rate)) {
       throw new ScistreamError(

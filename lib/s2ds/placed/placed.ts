@@ -95,6 +95,8 @@ export class PlacedSessions implements DataServer {
     for (let i = 0; i < resumed.length; i += RESUMED_AT_ONCE) {
       await Promise.all(resumed.slice(i, i + RESUMED_AT_ONCE).map((each) => this.#resume(each)));
     }
+    // Nodes may have been lost while nobody looked.
+    if (resumed.length > 0) await this.reconcile();
   }
 
   /** Takes over what runs for it, or runs it anew. */
@@ -197,7 +199,7 @@ export class PlacedSessions implements DataServer {
 
   note(session: string, record: string): void {
     const held = this.#sessions.get(session);
-    if (!held || held.opening.record === record) return;
+    if (!held || held.closing || held.opening.record === record) return;
     held.opening = { ...held.opening, record };
     held.turn = held.turn.then(() => this.#orchestrator.note(session, record)).catch((error) =>
       this.events.onLog("warn", `session ${held.opening.uid.session}: ${messageOf(error)}`)
@@ -234,13 +236,7 @@ export class PlacedSessions implements DataServer {
 
   async status(session: string): Promise<ChannelStatus[]> {
     const held = this.#sessions.get(session);
-    if (!held) return [];
-    const trouble = await this.#orchestrator.trouble(session);
-    const channels = await this.#look(session, held);
-    return channels.map((channel) => ({
-      ...channel,
-      lastError: trouble || held.trouble || channel.lastError,
-    }));
+    return held ? await this.#look(session, held) : [];
   }
 
   /** What its log says of the channels: asked once for all who want to know it at about this time. */
@@ -253,12 +249,14 @@ export class PlacedSessions implements DataServer {
   }
 
   async #read(session: string, held: Held): Promise<ChannelStatus[]> {
+    const trouble = await this.#orchestrator.trouble(session) || held.trouble;
     const log = await this.#orchestrator.log(session).catch(() => []);
     const numbers = this.program.count?.(log, held.channels.length);
     if (numbers && this.#sessions.has(session)) this.#tally.read(session, trafficOf(numbers));
     return held.channels.map((channel, i) => ({
       ...numbers?.[i] ?? { ...idleChannel(), counted: false },
-      lastError: this.program.complaint(log, channel, i) || (numbers?.[i]?.lastError ?? ""),
+      lastError: trouble || this.program.complaint(log, channel, i) ||
+        (numbers?.[i]?.lastError ?? ""),
     }));
   }
 

@@ -16,7 +16,7 @@ import type {
   Placed,
 } from "../orchestrator.ts";
 import { SwarmNodes } from "./nodes.ts";
-import { isOver, latest, Services, troubleOf } from "./services.ts";
+import { latest, Services, troubleOf } from "./services.ts";
 import {
   type FileOfSwarm,
   LABELS,
@@ -364,12 +364,18 @@ export class SwarmOrchestrator implements Orchestrator {
     }
   }
 
+  /** Tells whether a session runs, if it has not been told. */
   #judge(session: string, kept: Kept, tasks: readonly Task[]): void {
-    const task = kept.task = latest(tasks.filter(({ ServiceID }) => ServiceID === kept.service));
-    const running = tasks.find((each) => each.Status.State === "running" && !isOver(each));
-    if (running) kept.task = running;
-    const loss = this.#nodes.lossOf(kept.node);
-    const trouble = loss || troubleOf(kept.task ?? task, this.#made.program);
+    // One that it had on a node that is lost may be told as running for ever.
+    const here = this.#nodes.idOf(kept.node);
+    const ours = tasks.filter(({ ServiceID, NodeID }) =>
+      ServiceID === kept.service && (NodeID === here || NodeID === "")
+    );
+    kept.task =
+      ours.find(({ Status, DesiredState }) =>
+        Status.State === "running" && DesiredState === "running"
+      ) ?? latest(ours);
+    const trouble = this.#nodes.lossOf(kept.node) || troubleOf(kept.task, this.#made.program);
     if (trouble === kept.down) return;
     kept.down = trouble;
     if (trouble) this.#events.onDown(session, trouble);

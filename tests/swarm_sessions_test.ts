@@ -1,0 +1,169 @@
+// Whole sessions on a real Swarm of three gateways: spread, moved, taken over, and nothing left.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { releaseSession, updateSession } from "../lib/s2uc/requests.ts";
+import { whyNoEngine } from "./engine.ts";
+import { eventually, leftOutIf } from "./harness.ts";
+import { SwarmGateways, type SwarmSession } from "./swarm_gateway.ts";
+import { unavailable } from "./topology.ts";
+
+const { ignore, because } = leftOutIf(whyNoEngine() ?? unavailable());
+
+function test(name: string, fn: (gateways: SwarmGateways) => Promise<void>): void {
+  Deno.test({
+    name: `swarm: ${name}${because}`,
+    ignore,
+    async fn() {
+      await using gateways = await SwarmGateways.start();
+      await fn(gateways);
+    },
+  });
+}
+
+/** Bytes both ways over a connection to every listener, each direction ending by itself. */
+async function assertStreams(gateways: SwarmGateways, sessions: readonly SwarmSession[]) {
+  const addresses = sessions.flatMap(({ listeners }) => listeners);
+  await gateways.assertWhole(addresses, "send:3000000 fin read", "send:2000000 fin read");
+}
+
+/** The sessions by the nodes that they are on. */
+async function byNode(gateways: SwarmGateways, sessions: readonly SwarmSession[]) {
+  const all = await Promise.all(sessions.map((each) => gateways.status(each)));
+  return Map.groupBy(sessions, (_, i) => all[i]?.node ?? "");
+}
+
+/** As `eventually`, for what a Swarm takes its time for. */
+async function soon<T>(what: string, look: () => Promise<T | false>): Promise<T> {
+  for (let n = 1;; n++) {
+    try {
+      return await eventually(what, look) as T;
+    } catch (error) {
+      if (n === 9) throw error;
+    }
+  }
+}
+
+/** The session as it is once it has been moved. */
+async function moved(gateways: SwarmGateways, session: SwarmSession): Promise<SwarmSession> {
+  const status = await soon("it is moved", async () => {
+    const status = await gateways.status(session).catch(() => undefined);
+    return status !== undefined && status.moved_ms > 0 && status.state === "streaming" && status;
+  });
+  const listeners = status.channels.map(({ listener }) => listener);
+  assertMatch(status.reason, /^moved from node gw[13] to gw\d, because node gw[13] is down/);
+  assertMatch(status.warnings.join(), new RegExp(`new listeners, .*: ${listeners}$`));
+  return { ...session, listeners };
+}
+
+test("30 sessions are spread over the gateways, and every byte goes through", async (gateways) => {
+  const gateway = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+  const sessions = await Promise.all(Array.from({ length: 30 }, () => gateways.open(2)));
+  const nodes = await byNode(gateways, sessions);
+  assertEquals([...nodes].map(([name, { length }]) => `${name} ${length}`).sort(), [
+    "gw1 10",
+    "gw2 10",
+    "gw3 10",
+  ]);
+  for (const { name, wan } of gateways.swarm.nodes) {
+    for (const { listeners } of nodes.get(name) ?? []) {
+      assertEquals(listeners.map((each) => each.split(":")[0]), [wan, wan]);
+    }
+  }
+  await assertStreams(gateways, sessions);
+
+  // No uid is anywhere that a manager shows.
+  const { engine } = gateways.swarm.node("gw2");
+  const ids = (await engine.docker("service", "ls", "--quiet")).out.split("\n").filter(Boolean);
+  const shown = (await engine.docker("service", "inspect", ...ids)).out;
+  for (const { uid } of sessions) assert(shown.includes(uid.hash) && !shown.includes(uid.reveal()));
+
+  await gateways.release(sessions);
+  await gateways.assertEmpty("gw1", "gw2", "gw3");
+  assertEquals((await gateway.process.stop()).code, 0);
+});
+
+test("a node that is lost: its sessions are on others, and their owners are told", async (gateways) => {
+  await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+  const { echo } = gateways;
+  const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
+  const nodes = await byNode(gateways, sessions);
+  const lost = nodes.get("gw3") ?? [];
+  const kept = sessions.filter((each) => !lost.includes(each));
+  assertEquals([lost.length, kept.length], [2, 4]);
+  const flows = await Promise.all(kept.map(({ listeners: [at = ""] }) => gateways.flow(at)));
+
+  await gateways.swarm.crash("gw3");
+  for (const session of lost) {
+    const there = await moved(gateways, session);
+    const flow = await gateways.flow(there.listeners[0] ?? "");
+    await flow.finish();
+  }
+  for (const session of kept) assertEquals((await gateways.status(session)).moved_ms, 0);
+  for (const flow of flows) await flow.moves();
+  // No session is placed there now.
+  const next = await gateways.open();
+  assertMatch(next.listeners.join(), /^10\.91\.0\.[12]:/);
+  for (const flow of flows) await flow.finish();
+
+  await gateways.swarm.restart("gw3");
+  await gateways.release([...sessions, next]);
+  await gateways.assertEmpty("gw1", "gw2", "gw3");
+});
+
+test("a control server that is killed, and the leader after it: another has the sessions", async (gateways) => {
+  const { echo } = gateways;
+  const first = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+  const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
+  const flows = new Map(
+    await Promise.all(sessions.map(async (session) => {
+      const { listeners: [at = ""] } = session;
+      return [session, await gateways.flow(at)] as const;
+    })),
+  );
+  await first.process.stop("SIGKILL");
+
+  // It has never heard of them, and is at another manager.
+  await gateways.control("gw2", "Haproxy", "--drain-timeout=2");
+  for (const session of sessions) {
+    const { state, channels, role } = await gateways.status(session);
+    assertEquals([state, role], ["streaming", "PROD"]);
+    assertEquals(channels.map(({ listener }) => listener), session.listeners);
+    assertEquals(channels.map(({ target }) => target), [echo]);
+  }
+  for (const flow of flows.values()) await flow.moves();
+  // It does with them what the first one did.
+  const nodes = await byNode(gateways, sessions);
+  const [updated, released] = nodes.get("gw2") as [SwarmSession, SwarmSession];
+  const application = String(gateways.application);
+  await updateSession(gateways.client, updated.uid, "PROD", [application]);
+  await assertStreams(gateways, [updated]);
+  await flows.get(released)?.finish();
+  await gateways.release([released]);
+
+  await gateways.swarm.crash("gw1");
+  for (const session of nodes.get("gw1") ?? []) {
+    const there = await moved(gateways, session);
+    await (await gateways.flow(there.listeners[0] ?? "")).finish();
+  }
+  for (const session of nodes.get("gw3") ?? []) await flows.get(session)?.finish();
+  await gateways.release(sessions.filter((each) => each !== released));
+  await gateways.assertEmpty("gw2", "gw3");
+});
+
+test("a control server that dies in the middle of a step leaves nothing half done", async (gateways) => {
+  for (const point of ["req.prepared", "req.opened", "update.prepared", "release.recorded"]) {
+    const dying = await gateways.control("gw1", "Haproxy", "--drain-timeout=1", `fault:${point}`);
+    const session = await gateways.open().catch(() => undefined);
+    if (session) await releaseSession(gateways.client, session.uid).catch(() => {});
+    assertEquals((await dying.process.ended).code, 137, point);
+    await gateways.control("gw2", "Haproxy", "--drain-timeout=1", "--hello-timeout=2");
+    await soon(
+      `after ${point} all is over`,
+      async () =>
+        (await gateways.client.call("list", {})).sessions.every(({ state }) =>
+          state === "streaming"
+        ),
+    );
+    if (session) await releaseSession(gateways.client, session.uid).catch(() => {});
+    await gateways.assertEmpty("gw1", "gw2", "gw3");
+  }
+});
