@@ -4,7 +4,7 @@
  * namespace of their own, so that no packet filter of the machine sees what goes over them.
  * @module
  */
-import { type Ended, run } from "./harness.ts";
+import { type Ended, processes, run } from "./harness.ts";
 import { Host, PREFIX, remove, removeAbandoned } from "./topology.ts";
 
 /** The gateways' names. */
@@ -21,12 +21,13 @@ const ADDRESSES: Record<string, { lan?: string; wan?: string }> = {
   consumer: { wan: "10.91.0.10" },
 };
 const SWITCHES = ["lan", "wan"] as const;
+const TEMP = Deno.env.get("TMPDIR") || "/tmp";
 let made = 0;
 
 /** The five hosts. Disposal ends what runs on them and deletes everything. */
 export class SwarmNetwork implements AsyncDisposable {
   readonly #hosts = new Map<string, Host>();
-  readonly #folder = Deno.makeTempDirSync({ prefix: `${PREFIX}-` });
+  readonly #folder = Deno.makeTempDirSync({ dir: TEMP, prefix: `${PREFIX}-swarm-` });
   readonly #prefix = `${PREFIX}-swarm${made++}`;
 
   private constructor() {}
@@ -34,6 +35,7 @@ export class SwarmNetwork implements AsyncDisposable {
   /** A set-up that fails leaves nothing. */
   static async create(): Promise<SwarmNetwork> {
     await removeAbandoned();
+    await removeFolders();
     const network = new SwarmNetwork();
     try {
       await network.#make();
@@ -103,6 +105,15 @@ export class SwarmNetwork implements AsyncDisposable {
     const results = await Promise.allSettled([...this.#hosts.values()].map(remove));
     Deno.removeSync(this.#folder, { recursive: true });
     for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+}
+
+/** Removes the folders of test processes that were killed. */
+async function removeFolders(): Promise<void> {
+  const alive = new Set(processes().map(({ pid }) => String(pid)));
+  for (const { name } of Deno.readDirSync(TEMP)) {
+    const owner = /^scistream-([0-9]+)-swarm-/.exec(name)?.[1];
+    if (owner !== undefined && !alive.has(owner)) await must(["rm", "-rf", `${TEMP}/${name}`]);
   }
 }
 

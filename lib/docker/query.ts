@@ -4,13 +4,11 @@
  */
 import type { Wanted } from "./swarm_types.ts";
 
-/** The `filters` of Swarm mode's lists. `service` is of tasks only, and finds services that are there. */
-export function swarmFilters(wanted: Wanted & { services?: readonly string[] }): string {
-  const { labels, namePrefix, services } = wanted;
+/** The `filters` of Swarm mode's lists. */
+export function swarmFilters({ labels, namePrefix }: Wanted): string {
   return JSON.stringify({
     ...labels ? { label: pairs(labels) } : {},
     ...namePrefix ? { name: [namePrefix] } : {},
-    ...services ? { service: services } : {},
   });
 }
 

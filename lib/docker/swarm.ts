@@ -5,11 +5,12 @@
  */
 import { quote } from "../protocol/errors.ts";
 import { Calls } from "./calls.ts";
+import { refused } from "./errors.ts";
 import { openEvents } from "./events.ts";
 import type { DockerHost } from "./host.ts";
 import { readLogs } from "./logs.ts";
 import { swarmFilters } from "./query.ts";
-import { parseJson, Shape } from "./shape.ts";
+import { errorMessage, parseJson, Shape } from "./shape.ts";
 import { readNode, readService, readSwarmFile, readSwarmInfo, readTask } from "./swarm_answers.ts";
 import type {
   Service,
@@ -20,10 +21,13 @@ import type {
   Task,
   Wanted,
 } from "./swarm_types.ts";
+import { swarmKind } from "./swarm_errors.ts";
 import type { Ask } from "./transport.ts";
 import type { EngineEvent, LogLine } from "./types.ts";
 
 export * from "./swarm_types.ts";
+export { DockerError, type DockerErrorKind } from "./errors.ts";
+export type { EngineEvent, LogLine } from "./types.ts";
 
 /** How long a manager may take to begin and to end an answer: it asks the Swarm's leader. */
 const PATIENCE_MS = 30_000;
@@ -37,7 +41,7 @@ type FileKind = "config" | "secret";
  *
  * Every call fails with a `DockerError`, or with its signal's reason. Its kind tells apart what a
  * caller may want to know: `no-manager` (this engine is in no Swarm, or a worker), `no-leader` (too few
- * managers reach one another; trying again may help), `out-of-sequence`, `in-use`, `too-long`. A
+ * managers reach one another, or the one that led has just vanished; trying again may help), `out-of-sequence`, `in-use`, `too-long`. A
  * name that is taken is httpStatus 409, an object that is missing 404.
  */
 export class Swarm {
@@ -73,8 +77,8 @@ export class Swarm {
   /** A service by its id or name, as it is now; undefined if there is none. */
   async service(id: string): Promise<Service | undefined> {
     const what = `inspect service ${quote(id)}`;
-    const answer = await this.#calls.jsonIfAny(what, { method: "GET", path: ["services", id] });
-    return answer && readService(answer);
+    const bytes = await this.#unlessMissing(what, { method: "GET", path: ["services", id] });
+    return bytes && readService(new Shape(parseJson(bytes, what), what));
   }
 
   /** The services that have all these labels, and names that begin so. */
@@ -106,7 +110,7 @@ export class Swarm {
    */
   async removeService(id: string): Promise<void> {
     const ask: Ask = { method: "DELETE", path: ["services", id] };
-    await this.#calls.whole(`remove service ${quote(id)}`, ask, [404]);
+    await this.#unlessMissing(`remove service ${quote(id)}`, ask);
   }
 
   /**
@@ -156,13 +160,18 @@ export class Swarm {
 
   /**
    * The lines that a task's container wrote, wherever it runs: the last `tail`, or all. Reading ends at
-   * 1 MiB, and the last line may then be cut.
+   * 1 MiB, and the last line may then be cut. Of a node that is down, a line says that there is no
+   * more; one that has just vanished may be waited for in vain, so give a signal where that matters.
    */
-  async taskLogs(id: string, options: { tail?: number } = {}): Promise<LogLine[]> {
+  async taskLogs(
+    id: string,
+    options: { tail?: number; signal?: AbortSignal } = {},
+  ): Promise<LogLine[]> {
     const answer = await this.#calls.open(`give the logs of task ${quote(id)}`, {
       method: "GET",
       path: ["tasks", id, "logs"],
       query: { stdout: true, stderr: true, tail: options.tail ?? "all" },
+      signal: options.signal,
     });
     const found: LogLine[] = [];
     await readLogs(answer.body, (line) => found.push(line), MAX_LOG_BYTES);
@@ -200,11 +209,8 @@ export class Swarm {
     types: readonly string[],
     signal: AbortSignal,
   ): Promise<AsyncGenerator<EngineEvent>> {
-    return await openEvents(
-      this.#calls,
-      { labels: {}, types, since: await this.#calls.now() },
-      signal,
-    );
+    const since = await this.#calls.now();
+    return await openEvents(this.#calls, { labels: {}, types, since }, signal);
   }
 
   async #list(what: string, kind: string, wanted: Wanted): Promise<Shape[]> {
@@ -230,6 +236,15 @@ export class Swarm {
 
   async #removeFile(kind: FileKind, id: string): Promise<void> {
     const ask: Ask = { method: "DELETE", path: [`${kind}s`, id] };
-    await this.#calls.whole(`remove ${kind} ${quote(id)}`, ask, [404]);
+    await this.#unlessMissing(`remove ${kind} ${quote(id)}`, ask);
+  }
+
+  /** The answer, undefined if there is no such object. Without a leader some calls are 404, too. */
+  async #unlessMissing(what: string, ask: Ask): Promise<Uint8Array | undefined> {
+    const { status, bytes } = await this.#calls.whole(what, ask, [404]);
+    if (status !== 404) return bytes;
+    const message = errorMessage(bytes);
+    if (swarmKind(message)) throw refused(what, status, message);
+    return undefined;
   }
 }

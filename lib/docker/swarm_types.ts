@@ -102,6 +102,8 @@ export interface TaskContainerSpec {
   CapabilityDrop: string[];
   /** Given back after `CapabilityDrop`. */
   CapabilityAdd?: string[];
+  /** Of newer engines; 20.10 takes and ignores it. */
+  Privileges?: { NoNewPrivileges: boolean };
   Ulimits?: { Name: string; Soft: number; Hard: number }[];
   /** The signal that asks it to stop, such as `SIGUSR1`. */
   StopSignal?: string;

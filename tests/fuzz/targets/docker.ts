@@ -9,6 +9,13 @@ import { DockerError, noImage, refused } from "../../../lib/docker/errors.ts";
 import { BadResponse, type Part, ResponseDecoder } from "../../../lib/docker/http.ts";
 import { reference } from "../../../lib/docker/query.ts";
 import { errorMessage, parseJson, Shape } from "../../../lib/docker/shape.ts";
+import {
+  readNode,
+  readService,
+  readSwarmFile,
+  readSwarmInfo,
+  readTask,
+} from "../../../lib/docker/swarm_answers.ts";
 import { tar } from "../../../lib/docker/tar.ts";
 import { Peer } from "../../../lib/docker/test_peer.ts";
 import { Transport } from "../../../lib/docker/transport.ts";
@@ -140,6 +147,35 @@ const answers: Target = {
   },
 };
 
+const swarmAnswers: Target = {
+  name: "swarm_answers",
+  seeds: [
+    '{"Swarm":{"NodeID":"a","LocalNodeState":"active","ControlAvailable":true,"Cluster":{"ID":"c"}}}',
+    '[{"ID":"a","Spec":{"Role":"manager","Availability":"drain"},"Status":{"State":"ready"},"ManagerStatus":{"Leader":true}}]',
+    '[{"ID":"a","Version":{"Index":7},"Spec":{"Name":"n","Labels":{"a":"b"},"Mode":{"Replicated":{"Replicas":1}}},"UpdateStatus":{"State":"updating"}}]',
+    '[{"ID":"a","Slot":1,"DesiredState":"running","Status":{"State":"failed","Err":"x","ContainerStatus":{"PID":7,"ExitCode":137}}}]',
+    "rpc error: code = Unknown desc = update out of sequence",
+    "This node is not a swarm manager.",
+  ],
+  dictionary: [
+    '"Spec":',
+    '"Status":',
+    '"Mode":null',
+    '"ContainerStatus":',
+    "[",
+    "not have a leader",
+  ],
+  run(bytes) {
+    const value = attempt(() => parseJson(bytes, "list it"), [DockerError]).value;
+    const shape = attempt(() => new Shape(value, "inspect it"), [DockerError]).value;
+    for (const read of [readSwarmInfo, readNode, readService, readTask, readSwarmFile]) {
+      if (shape) attempt(() => read(shape), [DockerError]);
+      attempt(() => Shape.list(value, "list").map((each) => read(each)), [DockerError]);
+    }
+    assertSentence(refused("list it", 500, errorMessage(bytes)).message);
+  },
+};
+
 const archive: Target = {
   name: "tar",
   seeds: ["haproxy.cfg", "run/a/b", "../x", `${"a".repeat(99)}b`, "ü".repeat(51)],
@@ -213,6 +249,7 @@ const connection: Target = {
 export const dockerTargets: readonly Target[] = [
   http,
   answers,
+  swarmAnswers,
   archive,
   connection,
 ];
