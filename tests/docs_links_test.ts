@@ -29,6 +29,7 @@ const FOREIGN: Record<string, string> = {
   "--read-only": "docker run",
   "--tmpfs": "docker run",
   "--cap-drop": "docker run",
+  "--security-opt": "docker run",
   "--prot": "a mistake that docs/troubleshooting.md shows",
 };
 /** Of every command. */

@@ -29,6 +29,7 @@ const COMMAND_LINES: Record<string, { argv: string[]; until?: RegExp }> = {
     until: /gRPC Server started/,
   },
   "s2ds": { argv: ["--control-socket=s"], until: /ready/ },
+  "s2ds --session": { argv: ["--session=session"], until: /listening/ },
   "cert": { argv: ["--ip=127.0.0.1"] },
   "completions": { argv: ["bash"] },
   "man": { argv: [] },
@@ -76,6 +77,9 @@ async function granted(words: string, argv: readonly string[], until?: RegExp): 
   const { cert, key } = await makeCertificate({ ips: ["127.0.0.1"], names: [], days: 1 });
   Deno.writeTextFileSync(`${folder.path}/c`, cert);
   Deno.writeTextFileSync(`${folder.path}/k`, key, { mode: 0o600 });
+  const listeners = [`127.0.0.1:${freePort()}`];
+  const session = { role: "PROD", listeners, allow: [], rate: 0, udp: false };
+  Deno.writeTextFileSync(`${folder.path}/session`, JSON.stringify(session));
   const entry = `${ROOT}cmd/scistream.ts`;
   const process = new Running([
     ...[Deno.execPath(), "run", "--quiet", "--no-prompt", "--cached-only"],
@@ -104,6 +108,7 @@ Deno.test("each command gives up what it does not need, whatever it was granted"
   expected.set("s2uc login", client);
   // By hand it asks for its limit of open files first.
   expected.set("s2ds", "net, read, write");
+  expected.set("s2ds --session", "net");
   assertEquals(Object.keys(COMMAND_LINES).sort(), [...expected.keys()].sort());
   for (const [words, { argv, until }] of Object.entries(COMMAND_LINES)) {
     assertEquals(await granted(words, argv, until), expected.get(words), words);

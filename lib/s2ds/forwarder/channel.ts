@@ -23,6 +23,7 @@ const MOST_PROVING_FROM = 256;
 const MOST_PROVING = 1024;
 /** Peers that status names. */
 const MOST_PEERS = 8;
+const NO_TARGET = "there is no target yet";
 
 /** What a channel is to do, and what it shares with others. */
 export interface ChannelOptions extends Shared {
@@ -51,6 +52,8 @@ export class Channel {
   #server?: net.Server;
   #stopped = false;
   #target?: Endpoint;
+  /** Whoever comes before there is a target does not wait for it. */
+  #turnsAway = false;
   /** Those that came before there was a target. */
   readonly #held = new Set<PromiseWithResolvers<Endpoint>>();
   #onEmpty?: () => void;
@@ -145,12 +148,22 @@ export class Channel {
     this.#held.clear();
   }
 
+  /** Nobody waits for a first target any more. */
+  turnAway(): void {
+    this.#turnsAway = true;
+    this.#giveUp(NO_TARGET);
+  }
+
   /** Stops listening and cuts whoever still waits for a target. */
   stopListening(): void {
     this.#stopped = true;
     this.#server?.close();
     this.#options.budget.give(PER_LISTENER);
-    for (const held of this.#held) held.reject(new Error("released before it had a target"));
+    this.#giveUp("released before it had a target");
+  }
+
+  #giveUp(why: string): void {
+    for (const held of this.#held) held.reject(new Error(why));
     this.#held.clear();
   }
 
@@ -203,6 +216,7 @@ export class Channel {
 
   #firstTarget(): Promise<Endpoint> {
     if (this.#target) return Promise.resolve(this.#target);
+    if (this.#turnsAway) return Promise.reject(new Error(NO_TARGET));
     if (this.#held.size >= MOST_HELD) {
       return Promise.reject(new Error(`more than ${MOST_HELD} connections wait for a target`));
     }

@@ -38,7 +38,11 @@ interface Session {
   /** Settled when all its listeners are there, or none. */
   opening?: Promise<void>;
   /** Set once the session is being closed. */
-  closing?: { deadline: number; hurry: (drainMs: number) => void; done: Promise<void> };
+  closing?: {
+    deadline: number;
+    hurry: (drainMs: number) => void;
+    done: Promise<ChannelStatus[]>;
+  };
 }
 
 /** The built-in forwarding engine: sessions' channels in this process. What its calls do stands at DataServer. */
@@ -46,19 +50,22 @@ export class Engine {
   readonly #sessions = new Map<string, Session>();
   readonly #budget: DescriptorBudget;
   readonly #note: (session: string, why: string) => void;
-  readonly #memory = new Budget(MEMORY);
+  readonly #memory: Budget;
   /** What sessions carried that have ended. */
   readonly #ended = noTotals();
   #ticking?: ReturnType<typeof setInterval>;
 
   /**
    * @param note takes what goes wrong on a session's channels
+   * @param memory bytes for blocks of all its connections
    */
   constructor(
     budget: DescriptorBudget,
     note: (session: string, why: string) => void = () => {},
+    memory = MEMORY,
   ) {
     this.#budget = budget;
+    this.#memory = new Budget(memory);
     this.#note = note;
   }
 
@@ -143,6 +150,11 @@ export class Engine {
     return Promise.resolve();
   }
 
+  /** Until a session has targets, whoever connects is turned away, and does not wait. */
+  turnAway(session: string): void {
+    for (const channel of this.#open(session).channels) channel.turnAway();
+  }
+
   limit(session: string, rate: number): Promise<void> {
     const { toTarget, fromTarget } = this.#open(session).limits;
     toTarget.rate = rate;
@@ -150,9 +162,10 @@ export class Engine {
     return Promise.resolve();
   }
 
-  close(session: string, drainMs: number): Promise<void> {
+  /** Answers the session's last numbers. */
+  close(session: string, drainMs: number): Promise<ChannelStatus[]> {
     const record = this.#sessions.get(session);
-    if (!record) return Promise.resolve();
+    if (!record) return Promise.resolve([]);
     // Whoever asked may have given up; what is half open cannot be closed.
     if (record.opening) {
       return record.opening.catch(() => {}).then(() => this.close(session, drainMs));
@@ -171,6 +184,7 @@ export class Engine {
       record.limits.fromTarget.close();
       this.#forget(session, record);
       this.#tick();
+      return statusOf(record);
     });
     record.closing = {
       deadline: performance.now() + drainMs,

@@ -36,19 +36,23 @@ export type Ask =
   | { op: "shutdown" };
 
 /** What is to be held for a session; SessionOptions of engine.ts says what the fields mean. */
-export interface Open {
-  op: "open";
-  session: string;
-  listeners: string[];
-  /** Whether other processes listen there too. */
-  share: boolean;
+export interface Holding {
   role: Role;
-  /** Hex. */
-  secret?: string;
+  listeners: string[];
   /** Lists of networks. */
   allow: readonly (readonly string[])[];
   rate: number;
   udp: boolean;
+}
+
+/** Asks for a session to be held. */
+export interface Open extends Holding {
+  op: "open";
+  session: string;
+  /** Whether other processes listen there too. */
+  share: boolean;
+  /** Hex. */
+  secret?: string;
   /** Kept for a control server that has lost its own. */
   record?: string;
 }
@@ -129,13 +133,9 @@ export function parseAsk(line: string): Numbered {
         n,
         op: "open",
         session: key(ask.session),
-        listeners: endpoints(ask.listeners),
+        ...parseHolding(ask),
         share: ask.share === true,
-        role: parseRole(typeof ask.role === "string" ? ask.role : ""),
-        secret: ask.secret === undefined ? undefined : secret(ask.secret),
-        allow: lists(ask.allow).map((list) => Networks.parse(strings(list)).texts),
-        rate: rate(ask.rate),
-        udp: ask.udp === true,
+        secret: ask.secret === undefined ? undefined : parseSecret(ask.secret),
         record: record(ask.record),
       };
     case "target":
@@ -143,7 +143,7 @@ export function parseAsk(line: string): Numbered {
         n,
         op: "target",
         session: key(ask.session),
-        targets: endpoints(ask.targets),
+        targets: parseEndpoints(ask.targets),
         record: record(ask.record),
       };
     case "limit":
@@ -168,8 +168,23 @@ export function parseAsk(line: string): Numbered {
   }
 }
 
+/**
+ * Checks what is to be held for a session.
+ * @throws {Error} that says what is wrong with it
+ */
+export function parseHolding(fields: Record<string, unknown>): Holding {
+  if (typeof fields.udp !== "boolean") throw new Error("udp is neither true nor false");
+  return {
+    role: parseRole(typeof fields.role === "string" ? fields.role : ""),
+    listeners: parseEndpoints(fields.listeners),
+    allow: lists(fields.allow).map((list) => Networks.parse(strings(list)).texts),
+    rate: rate(fields.rate),
+    udp: fields.udp,
+  };
+}
+
 /** The parser's own sentence quotes what it was given, and the secret is in that. */
-function parseJson(line: string): unknown {
+export function parseJson(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
@@ -182,7 +197,8 @@ function key(value: unknown): string {
   throw new Error("session is not a key of 1 to 64 characters 0-9 a-z");
 }
 
-function secret(value: unknown): string {
+/** Hex, as it came. */
+export function parseSecret(value: unknown): string {
   if (typeof value === "string" && /^[0-9a-f]{64}$/.test(value)) return value;
   throw new Error(`secret is not ${SECRET_LENGTH} bytes in hex`);
 }
@@ -207,7 +223,8 @@ function strings(value: unknown): string[] {
   throw new Error("not a list of strings");
 }
 
-function endpoints(value: unknown): string[] {
+/** Addresses, as they print themselves. */
+export function parseEndpoints(value: unknown): string[] {
   if (!Array.isArray(value) || value.length < 1 || value.length > 10_000) {
     throw new Error("addresses are not a list of 1 to 10,000");
   }

@@ -55,6 +55,7 @@ Deno.test("questions are taken whole or refused", () => {
     JSON.stringify({ n: 1, ...OPEN, allow: [["10.0.0.0/33"]] }),
     JSON.stringify({ n: 1, ...OPEN, rate: -1 }),
     JSON.stringify({ n: 1, ...OPEN, rate: "1" }),
+    JSON.stringify({ n: 1, ...OPEN, udp: "true" }),
     '{"n":1,"op":"limit","session":"a"}',
     '{"n":1,"op":"close","session":"a","drainMs":-1}',
     '{"n":1,"op":"close","session":"a","drainMs":1e99}',

@@ -3,13 +3,24 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { CannotListen, takenOf } from "../../../lib/s2ds/forwarder/cannot_listen.ts";
 import { Unframer } from "../../../lib/s2ds/forwarder/frames.ts";
 import { Link } from "../../../lib/s2ds/forwarder/link.ts";
+import { LONGEST_LINE, numberLines, numbersOf } from "../../../lib/s2ds/forwarder/numbers.ts";
+import { parseSecretFile, parseSessionFile } from "../../../lib/s2ds/forwarder/session_file.ts";
 import { serveStdio } from "../../../lib/s2ds/forwarder/stdio.ts";
 import { lines, parseAsk } from "../../../lib/s2ds/forwarder/wire.ts";
 import { Peer } from "../../../lib/docker/test_peer.ts";
 import { ScistreamError } from "../../../lib/protocol/errors.ts";
-import { assertSentence, attempt, attemptLater, cuts, type Target, textOf } from "../target.ts";
+import {
+  assertSentence,
+  attempt,
+  attemptLater,
+  cuts,
+  isDate,
+  type Target,
+  textOf,
+} from "../target.ts";
 
 const SECRET = "0f1e2d3c".repeat(8);
 const OPEN = JSON.stringify({
@@ -177,5 +188,91 @@ const link: Target = {
   },
 };
 
+const SESSION = JSON.stringify({
+  role: "CONS",
+  listeners: ["127.0.0.1:5100", "[::1]:5101"],
+  targets: ["name:1", "10.0.0.1:2"],
+  allow: [["10.0.0.0/8", "::1"], []],
+  rate: 125.5,
+  udp: false,
+});
+
+const sessionFile: Target = {
+  name: "session_file",
+  seeds: [
+    SESSION,
+    SESSION.replace(/"targets":.*?],/, ""),
+    SESSION.replace(',"10.0.0.1:2"', ""),
+    SESSION.replace("[::1]:5101", "127.0.0.1:5100"),
+    SESSION.replace('"rate"', '"__proto__"'),
+    SESSION.replace('"CONS"', DEEP),
+    `${SECRET}\n`,
+    SECRET.slice(1),
+    "null",
+  ],
+  dictionary: ['"listeners":[', '"targets":[', '"allow":[["', '"udp":true', "[", SECRET, "\n"],
+  run(bytes) {
+    const text = textOf(bytes);
+    const { value } = attempt(() => parseSessionFile(text), [Error, ScistreamError]);
+    if (value) {
+      assertEquals(parseSessionFile(JSON.stringify(value)), value);
+      assert(value.targets === undefined || value.targets.length === value.listeners.length);
+    }
+    const secrets = text.includes(SECRET.slice(0, 16)) ? [SECRET.slice(0, 16)] : [];
+    const secret = attempt(() => parseSecretFile(text), [Error], secrets);
+    if (secret.value) assertEquals(secret.value.toHex(), text.trim());
+  },
+};
+
+const NUMBERS =
+  '{"first":16,"channels":[{"connectionsTotal":3,"bytesToTarget":1e3,"peers":["10.0.0.1","::1"],' +
+  '"lastError":"target h:1: ECONNREFUSED","lastErrorMs":1700000000000},{}]}';
+
+const numbers: Target = {
+  name: "numbers",
+  seeds: [
+    NUMBERS,
+    NUMBERS.slice(0, -1),
+    '{"first":0,"channels":[{}]}',
+    '{"first":0,"channels":[]}',
+    '{"first":1,"channels":[{}]}',
+    '{"first":0,"channels":[{"peers":["x"]}]}',
+    '{"first":0,"channels":[{"lastError":"\\n"}]}',
+    `{"first":0,"channels":${DEEP.slice(19_000, 21_000)}}`,
+    "listening",
+    "cannot listen on 10.0.0.1:5100, [::1]:5101 and 7 more: Address already in use",
+  ],
+  dictionary: [
+    '{"first":',
+    '"channels":[{',
+    '"peers":["',
+    '"lastError":"',
+    "-1",
+    "1e99",
+    "\\u001b",
+  ],
+  run(bytes) {
+    const text = textOf(bytes);
+    const taken = takenOf(text);
+    if (taken) assertEquals(takenOf(new CannotListen(taken.map(String)).message), taken);
+    const said = numbersOf(text);
+    if (!said) return;
+    const { first, channels } = said;
+    assert(first >= 0 && channels.length > 0);
+    for (const { lastError, lastErrorMs } of channels) {
+      assertSentence(lastError);
+      assert(isDate(lastErrorMs));
+    }
+    // What was read can be told again, within its bounds.
+    const [line = ""] = numberLines(channels);
+    assert(new TextEncoder().encode(line).length < LONGEST_LINE);
+    const again = numbersOf(line)?.channels;
+    assertEquals(
+      again?.map((each) => ({ ...each, lastError: "" })),
+      channels.map((each) => ({ ...each, lastError: "" })),
+    );
+  },
+};
+
 /** Those of this file. */
-export const s2dsTargets: readonly Target[] = [wire, unframer, stdio, link];
+export const s2dsTargets: readonly Target[] = [wire, unframer, stdio, link, sessionFile, numbers];
