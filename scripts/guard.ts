@@ -27,6 +27,7 @@ const RULES: { room: string; may: string[]; packages?: string[] }[] = [
       "lib/log.ts",
       "lib/private_folder.ts",
       "lib/self.ts",
+      "lib/version.ts",
       "templates/",
     ],
     packages: ["node:", "eta", "@peculiar/x509"],

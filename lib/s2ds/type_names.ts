@@ -26,4 +26,4 @@ export const ENGINES = ["docker", "swarm"] as const;
 export type EngineName = typeof ENGINES[number];
 
 /** Types that can run in a Swarm. */
-export const IN_SWARM: readonly TypeName[] = ["Haproxy", "Nginx", "Stunnel"];
+export const IN_SWARM: readonly TypeName[] = ["S2DS", "Haproxy", "Nginx", "Stunnel"];

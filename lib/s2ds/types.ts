@@ -12,6 +12,7 @@ import { nginx } from "./nginx.ts";
 import { PlacedSessions, type PlacedSettings } from "./placed/placed.ts";
 import type { Program } from "./placed/program.ts";
 import { proxyProgram } from "./placed/proxy_program.ts";
+import { s2dsProgram } from "./placed/s2ds_program.ts";
 import { SwarmOrchestrator } from "./placed/swarm/swarm.ts";
 import { Containers } from "./proxy/containers.ts";
 import { Processes } from "./proxy/processes.ts";
@@ -51,7 +52,10 @@ interface Make {
 type Choose = (settings: Pick<DataServerSettings, "stunnelCiphers">) => Proxy;
 
 const TYPES: Record<string, Make> = {
-  S2DS: (_type, settings, events) => new S2ds(settings, events),
+  S2DS: (type, settings, events) =>
+    settings.engine === "swarm"
+      ? swarmed(type, s2dsProgram(settings), settings, events)
+      : new S2ds(settings, events),
   Haproxy: container(() => haproxy),
   Nginx: container(() => nginx),
   Stunnel: container(({ stunnelCiphers }) => stunnel(stunnelCiphers)),

@@ -14,6 +14,10 @@ import { Engine } from "./engine.ts";
 import { numberLines } from "./numbers.ts";
 import type { SessionFile } from "./session_file.ts";
 
+/** What it says once its listeners take connections. */
+export const LISTENING = "listening";
+/** What it says once they do not any more. */
+export const LEAVING = "leaving";
 /** The engine's key of the only session. */
 const KEY = "alone";
 /** Numbers are told so often, if they have changed. */
@@ -44,7 +48,8 @@ export interface AloneOptions {
 
 /**
  * Serves the session until told to stop and its last connection has ended. Says `listening` once it
- * is, and its numbers (numbers.ts) whenever they have changed and at the end.
+ * is, `leaving` once it is not any more, and its numbers (numbers.ts) whenever they have changed and at
+ * the end.
  * @throws {CannotListen}
  */
 export async function serveAlone(options: AloneOptions): Promise<void> {
@@ -54,7 +59,7 @@ export async function serveAlone(options: AloneOptions): Promise<void> {
   // Whoever came until now has waited: none is turned away that has somewhere to go.
   if (session.targets) await engine.target(KEY, session.targets.map((to) => Endpoint.parse(to)));
   else engine.turnAway(KEY);
-  await say(write, "listening\n");
+  await say(write, `${LISTENING}\n`);
   const over = new AbortController();
   const telling = tell(engine, session.listeners.length, write, over.signal);
   await aborted(signal);
@@ -62,6 +67,7 @@ export async function serveAlone(options: AloneOptions): Promise<void> {
   const ending = engine.close(KEY, FOR_EVER_MS);
   if (forced.aborted) cut();
   else forced.addEventListener("abort", cut, { once: true });
+  await say(write, `${LEAVING}\n`);
   const last = await ending;
   over.abort();
   const words = telling.then(() => say(write, textOf(last)));

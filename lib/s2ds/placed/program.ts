@@ -36,6 +36,10 @@ export interface Program {
   readonly mostTasks: number;
   /** Whether another can listen on the same ports before this one stops. */
   readonly sharesPorts: boolean;
+  /** Of the image, who is not root. */
+  readonly user: number;
+  /** Environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Makes it finish its established connections, and end. */
   readonly stopSignal: Deno.Signal;
   /**

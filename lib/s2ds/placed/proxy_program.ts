@@ -6,6 +6,9 @@
 import type { Proxy } from "../proxy/proxy.ts";
 import { type Program, type ProgramPlan, RUN } from "./program.ts";
 
+/** A proxy never needs to be anybody. */
+const NOBODY = 65534;
+
 /** The program of a proxy. */
 export function proxyProgram(proxy: Proxy): Program {
   const { configFolder, mostTasks, stopSignal, image, name, sharesPorts } = proxy;
@@ -20,6 +23,7 @@ export function proxyProgram(proxy: Proxy): Program {
   });
   return {
     ...{ name, image, mostTasks, stopSignal, sharesPorts },
+    user: NOBODY,
     abilities: { limit: false, allow: false, protects: proxy.protects ?? false },
     config: (plan) => placed(proxy.config(planOf(plan))),
     secrets: async (uid, plan) => (await proxy.files?.(planOf(plan), uid) ?? []).map(placed),

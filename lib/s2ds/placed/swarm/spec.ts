@@ -23,8 +23,6 @@ export const LABELS = {
   capacity: "org.scistream.capacity",
 } as const;
 
-/** Of `nobody`: a container never needs to be root. */
-const NOBODY = "65534";
 /** Of the uid's hash: enough that no two sessions meet, in a name of at most 63 characters. */
 const HASH_DIGITS = 16;
 
@@ -74,15 +72,17 @@ export function serviceSpec(
         Labels: labels,
         Command: [command],
         Args: args,
-        User: `${NOBODY}:${NOBODY}`,
+        Env: Object.entries(program.env ?? {}).map(([name, value]) => `${name}=${value}`),
+        User: `${program.user}:${program.user}`,
         ReadOnly: true,
         Mounts: [inMemory(RUN), inMemory("/tmp")],
         CapabilityDrop: ["ALL"],
+        Privileges: { NoNewPrivileges: true },
         StopSignal: program.stopSignal,
         // In nanoseconds, as all times of a Swarm.
         StopGracePeriod: drainMs * (SECOND_NS / 1000),
-        Configs: [configRef(files.config)],
-        Secrets: files.secrets.map(secretRef),
+        Configs: [configRef(files.config, program)],
+        Secrets: files.secrets.map((file) => secretRef(file, program)),
         TTY: false,
       },
       Resources: { Limits: { MemoryBytes: limits.memory * (1 << 20), Pids: program.mostTasks } },
@@ -108,11 +108,12 @@ export function rolled(
   placed: Placed,
   nodeId: string,
   config: FileOfSwarm,
+  program: Program,
 ): ServiceSpec {
   const { TaskTemplate } = spec;
   const template: TaskSpec = {
     ...TaskTemplate,
-    ContainerSpec: { ...TaskTemplate.ContainerSpec, Configs: [configRef(config)] },
+    ContainerSpec: { ...TaskTemplate.ContainerSpec, Configs: [configRef(config, program)] },
     Placement: { Constraints: [at(nodeId)] },
   };
   return noted({ ...spec, TaskTemplate: template }, placed.record);
@@ -147,14 +148,14 @@ function inMemory(path: string) {
 }
 
 /** Whom a file belongs to in the container, who alone reads it. */
-function fileAt(path: string) {
-  return { Name: path, UID: NOBODY, GID: NOBODY, Mode: 0o400 };
+function fileAt(path: string, { user }: Program) {
+  return { Name: path, UID: String(user), GID: String(user), Mode: 0o400 };
 }
 
-function configRef({ id, name, path }: FileOfSwarm) {
-  return { ConfigID: id, ConfigName: name, File: fileAt(path) };
+function configRef({ id, name, path }: FileOfSwarm, program: Program) {
+  return { ConfigID: id, ConfigName: name, File: fileAt(path, program) };
 }
 
-function secretRef({ id, name, path }: FileOfSwarm) {
-  return { SecretID: id, SecretName: name, File: fileAt(path) };
+function secretRef({ id, name, path }: FileOfSwarm, program: Program) {
+  return { SecretID: id, SecretName: name, File: fileAt(path, program) };
 }

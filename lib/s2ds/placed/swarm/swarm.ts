@@ -155,7 +155,7 @@ export class SwarmOrchestrator implements Orchestrator {
     const { service } = kept;
     const old = await this.#services.update(
       service,
-      (spec) => rolled(spec, placed, nodeId, config),
+      (spec) => rolled(spec, placed, nodeId, config, this.#made.program),
     );
     try {
       kept.task = await this.#listening(placed, before);
