@@ -8,12 +8,14 @@ import type { SessionStatus } from "../proto/messages.ts";
 import { ControlClient } from "../lib/protocol/client.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { Uid } from "../lib/protocol/uid.ts";
+import { VERSION } from "../lib/version.ts";
 import { releaseSession, requestSession, sayHello, updateSession } from "../lib/s2uc/requests.ts";
-import { assertOk, eventually, Gateway, KEYBOARD, type Running } from "./harness.ts";
+import { assertOk, eventually, Gateway, KEYBOARD, run, type Running } from "./harness.ts";
 import { assertWhole, type Outcome, type Steps } from "./flows.ts";
 import { type GatewayName, SwarmOfThree } from "./swarm.ts";
 import { addressOf } from "./swarm_network.ts";
 
+const IMAGE = new URL("../scripts/image.sh", import.meta.url).pathname;
 const FLOWS = new URL("flows.ts", import.meta.url).pathname;
 const FLOW = new URL("faults_flow.ts", import.meta.url).pathname;
 const APPLICATION = 6001;
@@ -27,7 +29,7 @@ export interface SwarmSession {
 /** A Swarm whose three nodes are gateways. */
 export class SwarmGateways implements AsyncDisposable {
   /** The application's address. */
-  readonly application = new Endpoint(addressOf("producer", "lan"), APPLICATION);
+  readonly application: Endpoint;
   /** Control servers that were started, the last one first. */
   readonly #gateways: Gateway[] = [];
   /** An application that sends back what it gets. */
@@ -35,16 +37,28 @@ export class SwarmGateways implements AsyncDisposable {
   #client?: ControlClient;
   #serving?: Running;
 
-  private constructor(readonly swarm: SwarmOfThree) {}
+  private constructor(
+    readonly swarm: SwarmOfThree,
+    /** The host of the applications, and that of whoever connects to them. */
+    readonly host: "producer" | "consumer",
+    readonly caller: "producer" | "consumer",
+  ) {
+    const address = addressOf(host, host === "producer" ? "lan" : "wan");
+    this.application = new Endpoint(address, APPLICATION);
+  }
 
-  static async start(): Promise<SwarmGateways> {
-    const made = new SwarmGateways(await SwarmOfThree.start());
+  /** `way` is where the application is: a producer's in the LAN, or one in the WAN. */
+  static async start(way: "lan" | "wan" = "lan"): Promise<SwarmGateways> {
+    const [host, caller] = way === "lan"
+      ? ["producer", "consumer"] as const
+      : ["consumer", "producer"] as const;
+    const made = new SwarmGateways(await SwarmOfThree.start(), host, caller);
     try {
       for (const { name, lan, wan } of made.swarm.nodes) {
         await made.swarm.label(name, { "org.scistream.lan": lan, "org.scistream.wan": wan });
       }
-      made.#serving = made.#program(FLOWS, "producer", "serve", String(made.application));
-      const echo = made.#program(FLOW, "producer", "echo", made.application.host);
+      made.#serving = made.#program(FLOWS, host, "serve", String(made.application));
+      const echo = made.#program(FLOW, host, "echo", made.application.host);
       await made.#serving.line(/serving/);
       made.echo = (await echo.line(/echo at (\S+)/))[1] as string;
       return made;
@@ -52,6 +66,24 @@ export class SwarmGateways implements AsyncDisposable {
       await made[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Makes a node no gateway any more. */
+  async unlabel(name: GatewayName): Promise<void> {
+    const { engine, id } = this.swarm.node(name);
+    const words = ["org.scistream.lan", "org.scistream.wan"].flatMap((key) => ["--label-rm", key]);
+    await engine.docker("node", "update", ...words, id);
+  }
+
+  /** Puts the project's own image on these nodes, the same one on each. */
+  async ownImage(...[first, ...others]: [GatewayName, ...GatewayName[]]): Promise<void> {
+    const { engine, host } = this.swarm.node(first);
+    assertOk(await run([IMAGE], { env: { DOCKER_HOST: engine.host } }));
+    const tar = `${host.folder}/scistream.tar`;
+    await engine.docker("save", "--output", tar, `scistream:${VERSION}`);
+    const load = (name: GatewayName) => this.swarm.node(name).engine.docker("load", "--input", tar);
+    await Promise.all(others.map(load));
+    Deno.removeSync(tar);
   }
 
   /**
@@ -70,7 +102,7 @@ export class SwarmGateways implements AsyncDisposable {
       `--type=${type}`,
       "--engine=swarm",
       `--docker-socket=${socket}`,
-      "--port-range=5100-5199",
+      ...flags.some((flag) => flag.startsWith("--port-range")) ? [] : ["--port-range=5100-5199"],
       ...flags,
     );
     this.#client?.close();
@@ -111,7 +143,7 @@ export class SwarmGateways implements AsyncDisposable {
   async assertWhole(addresses: readonly string[], mine: Steps, theirs: Steps): Promise<void> {
     const serving = this.#serving as Running;
     const before = serving.out.length;
-    const calling = this.#program(FLOWS, "consumer", "call", addresses.join(), mine, theirs);
+    const calling = this.#program(FLOWS, this.caller, "call", addresses.join(), mine, theirs);
     const clients = read(assertOk(await calling.ended).out);
     const servers = () => read(serving.out.slice(before));
     await eventually(
@@ -121,9 +153,15 @@ export class SwarmGateways implements AsyncDisposable {
     assertWhole(clients, servers());
   }
 
+  /** The same, of which nothing is expected: what the caller has seen. */
+  async talk(addresses: readonly string[], mine: Steps, theirs: Steps): Promise<Outcome[]> {
+    const calling = this.#program(FLOWS, this.caller, "call", addresses.join(), mine, theirs);
+    return read(assertOk(await calling.ended).out);
+  }
+
   /** A flow from the consumer to the echo, which goes on until it is finished. */
   async flow(address: string): Promise<SteadyFlow> {
-    const running = this.#program(FLOW, "consumer", "flow", address);
+    const running = this.#program(FLOW, this.caller, "flow", address);
     await running.line(/^open$/m);
     let asked = 0;
     const ask = async (word: string) => {

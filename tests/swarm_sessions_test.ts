@@ -1,19 +1,26 @@
 // Whole sessions on a real Swarm of three gateways: spread, moved, taken over, and nothing left.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { releaseSession, updateSession } from "../lib/s2uc/requests.ts";
+import { Endpoint } from "../lib/protocol/endpoint.ts";
+import { releaseSession, updateRate, updateSession } from "../lib/s2uc/requests.ts";
+import type { SessionStatus } from "../proto/messages.ts";
 import { whyNoEngine } from "./engine.ts";
 import { eventually, leftOutIf } from "./harness.ts";
+import { Pair, type Stream } from "./pair.ts";
 import { SwarmGateways, type SwarmSession } from "./swarm_gateway.ts";
 import { unavailable } from "./topology.ts";
 
 const { ignore, because } = leftOutIf(whyNoEngine() ?? unavailable());
 
-function test(name: string, fn: (gateways: SwarmGateways) => Promise<void>): void {
+function test(
+  name: string,
+  fn: (gateways: SwarmGateways) => Promise<void>,
+  way: "lan" | "wan" = "lan",
+): void {
   Deno.test({
     name: `swarm: ${name}${because}`,
     ignore,
     async fn() {
-      await using gateways = await SwarmGateways.start();
+      await using gateways = await SwarmGateways.start(way);
       await fn(gateways);
     },
   });
@@ -167,3 +174,89 @@ test("a control server that dies in the middle of a step leaves nothing half don
     await gateways.assertEmpty("gw1", "gw2", "gw3");
   }
 });
+
+test(
+  "two control servers in one Swarm: encrypted between them, counted, held to rate and networks",
+  async (gateways) => {
+    await gateways.ownImage("gw1", "gw2");
+    await gateways.unlabel("gw3");
+    const common = ["--drain-timeout=2", "--rate-policy=enforce"];
+    const prod = await gateways.control("gw1", "S2DS", "--port-range=5100-5149", ...common);
+    const cons = await gateways.control(
+      "gw2",
+      "S2DS",
+      "--port-range=5150-5199",
+      "--swarm-name=consumers",
+      ...common,
+    );
+    const pair = Pair.of(prod, cons);
+    const streams = await Promise.all([
+      pair.connect(gateways.application),
+      pair.connect(gateways.application, 2),
+    ]);
+    const addresses = streams.flatMap((stream) => stream.cons);
+    await gateways.assertWhole(addresses, "send:3000000 fin read", "send:2000000 fin read");
+
+    const [first] = streams as [Stream, Stream];
+    await soon("both sides have counted it", async () => {
+      const sides = await pair.status(first);
+      return sides.every(({ channels: [channel] }) =>
+        // The first line tells the application what to do.
+        channel !== undefined && channel.bytes_to_target > 3_000_000 &&
+        channel.bytes_to_target < 3_000_100 && channel.bytes_from_target === 2_000_000 &&
+        channel.connections_total === 1
+      );
+    });
+    const { engine } = gateways.swarm.node("gw1");
+    const secrets = (await engine.docker("secret", "ls", "--format", "{{.Name}}")).out;
+    assertEquals(secrets.trim().split("\n").length, 4);
+
+    // Somebody who is not the other gateway.
+    const refused = await gateways.talk([first.prod[0] ?? ""], "send:1000 read", "send:1000");
+    assertEquals(refused.map(({ gotBytes }) => gotBytes), [0]);
+    await updateRate(pair.prod.client, first.uid, 1000);
+    const { rate, rate_enforced } = (await pair.status(first))[0] as SessionStatus;
+    assertEquals([rate, rate_enforced], [1000, true]);
+    await gateways.assertWhole(first.cons, "send:100000 fin read", "send:100000 fin read");
+
+    await Promise.all(streams.map((stream) => pair.release(stream)));
+    await gateways.assertEmpty("gw1", "gw2");
+  },
+  "wan",
+);
+
+test(
+  "nginx forwards on while its session is updated",
+  async (gateways) => {
+    await gateways.control("gw2", "Nginx", "--drain-timeout=20");
+    const session = await gateways.open(1, gateways.echo);
+    const { listeners: [listener = ""] } = session;
+    const flow = await gateways.flow(listener);
+    await updateSession(gateways.client, session.uid, "PROD", [String(gateways.application)]);
+    await assertStreams(gateways, [session]);
+    await flow.finish();
+    await gateways.release([session]);
+    await gateways.assertEmpty("gw1", "gw2", "gw3");
+  },
+);
+
+test(
+  "stunnel on both sides of one Swarm; an update starts it anew",
+  async (gateways) => {
+    const prod = await gateways.control("gw1", "Stunnel", "--port-range=5100-5149");
+    const cons = await gateways.control(
+      "gw2",
+      "Stunnel",
+      "--port-range=5150-5199",
+      "--swarm-name=b",
+    );
+    const pair = Pair.of(prod, cons);
+    const stream = await pair.connect(gateways.application);
+    await gateways.assertWhole(stream.cons, "send:3000000 fin read", "send:2000000 fin read");
+    await pair.update(stream, Endpoint.parse(gateways.echo));
+    await (await gateways.flow(stream.cons[0] ?? "")).finish();
+    await pair.release(stream);
+    await gateways.assertEmpty("gw1", "gw2", "gw3");
+  },
+  "wan",
+);
