@@ -117,9 +117,12 @@ export class SwarmGateways implements AsyncDisposable {
   }
 
   /** A producer's session, up to its targets. */
-  async open(numConn = 1, target = String(this.application)): Promise<SwarmSession> {
+  async open(
+    numConn = 1,
+    target = String(this.application),
+    uid = Uid.random(),
+  ): Promise<SwarmSession> {
     const { client, application } = this;
-    const uid = Uid.random();
     const [{ listeners }] = await Promise.all([
       requestSession(client, { uid, role: "PROD", numConn, rate: 0 }),
       sayHello(client, uid, "PROD", [application]),
