@@ -34,6 +34,9 @@ export function selfCommand(
     "--quiet",
     "--no-prompt",
     "--cached-only",
+    // Deno keeps one compiled form of a module, and of other V8 flags it is thrown away: the control
+    // server, which has others, would compile all of its own anew at every start.
+    "--no-code-cache",
     "--v8-flags=--expose-gc",
     "--allow-net",
     "--allow-env",

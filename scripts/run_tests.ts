@@ -10,13 +10,28 @@ const LANES = 2;
 /** These take longest; begun last, they would be waited for alone. */
 const FIRST = [
   "crash_matrix",
-  "pairs",
-  "tutorial",
+  "swarm_sessions",
   "provision",
+  "tutorial",
   "proxy_failures",
-  "login",
+  "http2_abuse",
+  "flows",
   "model",
+  "pairs",
+  "docs",
+  "demo",
+];
+/** These mostly wait for a time and take little of a core: they have a lane more, one after another. */
+const WAITING = [
+  "proxies_idle",
+  "login",
+  "session",
+  "dashboard",
+  "unprivileged",
+  "soak",
+  "recovery",
   "faults",
+  "stunnel",
 ];
 const CI = Deno.env.get("CI") === "true";
 
@@ -26,14 +41,14 @@ const everything = ["mod.ts", "cmd/scistream.ts", ...sources("tests"), ...source
 const cached = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", ...everything] });
 if (!cached.outputSync().success) console.log("not every package could be fetched");
 
-const queue = Deno.args.length > 0 ? [Deno.args] : groups();
+const [queue, waiting] = Deno.args.length > 0 ? [[Deno.args], []] : groups();
 const results: Result[] = [];
 const running = new Set<Deno.ChildProcess>();
 const limit = setTimeout(() => {
-  queue.length = 0;
+  queue.length = waiting.length = 0;
   for (const child of running) child.kill("SIGKILL");
 }, LIMIT_MS);
-await Promise.all(Array.from({ length: LANES }, (_, lane) => work(lane)));
+await Promise.all(Array.from({ length: LANES + 1 }, (_, lane) => work(lane)));
 clearTimeout(limit);
 
 const passed = results.reduce((sum, result) => sum + result.passed, 0);
@@ -58,11 +73,10 @@ interface Result {
   failures: string[];
 }
 
-/** Takes one group after another until there is none. */
+/** Takes one group after another until there is none; the last lane only of those that wait. */
 async function work(lane: number): Promise<void> {
-  for (let paths = queue.shift(); paths; paths = queue.shift()) {
-    results.push(await test(paths, lane));
-  }
+  const next = () => (lane < LANES ? queue.shift() : undefined) ?? waiting.shift();
+  for (let paths = next(); paths; paths = next()) results.push(await test(paths, lane));
 }
 
 async function test(paths: string[], lane: number): Promise<Result> {
@@ -110,15 +124,17 @@ function print(text: string): void {
   }
 }
 
-/** The unit tests together, and each file of tests of whole processes by itself. */
-function groups(): string[][] {
+/** The unit tests together, and each file of tests of whole processes by itself; apart, those that wait. */
+function groups(): [string[][], string[][]] {
   const files = sources("tests").filter((path) => path.endsWith("_test.ts")).sort();
-  const rank = (path: string) => {
-    const place = FIRST.findIndex((name) => path.startsWith(`tests/${name}`));
-    return place < 0 ? FIRST.length : place;
-  };
-  files.sort((a, b) => rank(a) - rank(b));
-  return [...files.map((path) => [path]), ["mod.ts", "lib", "cmd", "scripts"]];
+  const paths = (names: string[]) => names.map((name) => `tests/${name}_test.ts`);
+  const [first, waiting] = [paths(FIRST), paths(WAITING)];
+  const missing = [...first, ...waiting].filter((path) => !files.includes(path));
+  if (missing.length > 0) throw new Error(`no such tests: ${missing.join(", ")}`);
+  const others = files.filter((path) => !first.includes(path) && !waiting.includes(path));
+  const alone = (paths: string[]) => paths.map((path) => [path]);
+  const units = ["mod.ts", "lib", "cmd", "scripts"];
+  return [[...alone(first), units, ...alone(others)], alone(waiting)];
 }
 
 /** The TypeScript files of a folder. */

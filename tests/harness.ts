@@ -16,6 +16,9 @@ function taskFlags(): string[] {
   return [...words.slice(1, -1), "--cached-only", "--config", `${ROOT}deno.json`];
 }
 
+/** What comes later than this is not coming: the process hangs, and with it whatever waits. */
+const HANG_MS = 120_000;
+
 /** What a process that has ended left. */
 export interface Ended {
   code: number;
@@ -64,24 +67,37 @@ export class Running {
     })();
   }
 
-  /** Resolves with the match once stdout holds it; fails with everything printed if the process ends first. */
-  line(pattern: RegExp, from: "out" | "err" = "out"): Promise<RegExpExecArray> {
+  /**
+   * Resolves with the match once stdout holds it; fails with everything printed if the process ends
+   * first, or hangs.
+   */
+  line(
+    pattern: RegExp,
+    from: "out" | "err" = "out",
+    hangMs = HANG_MS,
+  ): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
+      const over = () => {
+        clearTimeout(hang);
+        this.#onText.delete(look);
+      };
       const look = () => {
         const match = pattern.exec(this[from]);
         if (!match) return;
-        this.#onText.delete(look);
+        over();
         resolve(match);
       };
+      const fail = (how: string) => {
+        over();
+        const said = `stdout:\n${this.out}\nstderr:\n${this.err}`;
+        reject(new Error(`${how} without ${pattern}\n${said}`));
+      };
+      const hang = setTimeout(() => fail(`hangs after ${hangMs / 1000} s`), hangMs);
       this.#onText.add(look);
       look();
       this.ended.then(({ code }) => {
         look();
-        reject(
-          new Error(
-            `ended (${code}) without ${pattern}\nstdout:\n${this.out}\nstderr:\n${this.err}`,
-          ),
-        );
+        fail(`ended (${code})`);
       });
     });
   }
@@ -163,9 +179,10 @@ export function portRange(size: number): { first: number; text: string } {
   nextRange += size;
   return { first, text: `${first}-${first + size - 1}` };
 }
-// Below the ports that the system gives out by itself (ip_local_port_range), apart for every test process.
+// Below the ports that the system gives out by itself (ip_local_port_range), apart for every test process:
+// three lanes of scripts/run_tests.ts side by side, with room above for a file of many gateways.
 const lane = Number(Deno.env.get("SCISTREAM_TEST_LANE") ?? 0);
-let nextRange = 10_000 + lane * 8_900 + (Deno.pid % 45) * 200;
+let nextRange = 10_000 + lane * 6_000 + (Deno.pid % 20) * 200;
 
 /** A control server of its own, with certificate and state in a folder of its own. */
 export class Gateway implements AsyncDisposable {

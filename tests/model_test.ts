@@ -46,11 +46,29 @@ interface Part {
 function parts(apps: App[]): Record<string, Part> {
   const req: Call = { kind: "req", slot: "a", role: "PROD", num: 1, rate: 0 };
   const hello: Call = { kind: "hello", slot: "a", role: "PROD", apps: [0] };
+  const update: Call = { kind: "update", slot: "a", targets: [0], rate: 0 };
+  const release: Call = { kind: "release", slot: "a", force: false };
+  const status: Call = { kind: "status", slot: "a" };
   const stop: Call = { kind: "stop", slot: "a" };
+  const kill: Call = { kind: "kill", slot: "a" };
+  // Each call in each state, of which chance alone leaves out some.
+  const before = { none: [], early: [[hello]], waiting: [[req]], ready: [[req, hello]] };
+  const states = [...Object.values(before), [...before.ready, [update]]];
+  const eachInEach = states.flatMap((steps) =>
+    [req, hello, update, release, status].map((call) => [...steps, [call]])
+  );
+  const slots = ["a", "b", "c", "d"] as const;
+  const oneTooMany = slots.map((slot) => [{ ...req, slot }]);
+  const badUid: Call[][] = [[{ ...req, flaw: "uid" }]];
   const timed = { ...LIMITS, timed: true };
   const flags = ["--type=S2DS", "--wan=plain", "--workers=1", "--rate-policy=enforce"];
   return {
-    calls: { share: 0.442, plan: MOCK, events: {} },
+    calls: {
+      share: 0.442,
+      plan: MOCK,
+      events: {},
+      always: [...eachInEach, oneTooMany, badUid],
+    },
     callsAndKills: { share: 0.442, plan: MOCK, events: { kill: 1 } },
     expiry: {
       share: 0.05,
@@ -61,7 +79,10 @@ function parts(apps: App[]): Record<string, Part> {
       share: 0.012,
       plan: { ...MOCK, limits: { ...LIMITS, keep: true } },
       events: { kill: 100, stop: 60 },
-      always: [[[req], [stop]], [[hello], [stop]], [[req, hello], [stop]]],
+      always: [
+        ...[[[req], [stop]], [[hello], [stop]], [[req, hello], [stop]]],
+        ...Array(4).fill([[req, hello], [update, kill]]),
+      ],
     },
     stops: { share: 0.006, plan: MOCK, events: { stop: 100 }, always: [[[req, hello], [stop]]] },
     forwarding: {

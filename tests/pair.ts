@@ -98,8 +98,11 @@ export class Pair implements AsyncDisposable {
 
 /** Ids of the processes whose working directory is in this folder: proxies, and their workers. */
 export async function pidsBelow(folder: string): Promise<number[]> {
-  const script =
-    'for p in /proc/[0-9]*; do case "$(readlink "$p/cwd")" in "$0"/*) echo "${p#/proc/}";; esac; done; :';
-  const { out } = await run(["sh", "-c", script, folder]);
-  return out.split("\n").filter(Boolean).map(Number).sort((a, b) => a - b);
+  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Boolean);
+  const found = await Promise.all(pids.map(async (pid) => {
+    // One that has ended has none.
+    const where = await Deno.readLink(`/proc/${pid}/cwd`).catch(() => "");
+    return where.startsWith(`${folder}/`) ? [pid] : [];
+  }));
+  return found.flat().sort((a, b) => a - b);
 }

@@ -168,26 +168,6 @@ Deno.test({
   });
 }
 
-Deno.test({
-  name: `every type: a connection that idles 90 s goes on${because}`,
-  ignore,
-  async fn() {
-    await using echo = new EchoServer();
-    await using stack = new AsyncDisposableStack();
-    const pairs = await Promise.all(TYPES.map(async (type) => stack.use(await pairOf(type))));
-    const streams = await Promise.all(pairs.map((pair) => pair.connect(echo.endpoint)));
-    const conns = await Promise.all(streams.map(({ cons }) => dial(cons[0] as string)));
-    for (const conn of conns) await says(stack.use(conn), "before");
-    // Time is what this is about: the reference cuts after 50 s.
-    await new Promise((resolve) => setTimeout(resolve, 90_000));
-    for (const [i, conn] of conns.entries()) {
-      await says(conn, "after").catch((error) => {
-        throw new Error(`${TYPES[i]}: ${error.message}`);
-      });
-    }
-  },
-});
-
 /** Nothing of the sessions: no file, no process, no container, no listener. */
 async function assertNothingLeft(pair: Pair, streams: Stream[]): Promise<void> {
   assertEquals(await pair.left(), []);

@@ -12,11 +12,20 @@ const IN_CONTAINERS = ["Haproxy", "Nginx", "Stunnel"];
 const AS_PROCESSES = ["HaproxySubprocess", "NginxSubprocess", "StunnelSubprocess"];
 const { ignore, because } = leftOutIf(whyNoEngine());
 
-async function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
-  await using engine = await Engine.start();
-  await engine.images();
-  await test(engine);
+/** One engine for all these tests, each of which leaves it with its images and without containers. */
+let shared: Engine | undefined;
+function withEngine(test: (engine: Engine) => Promise<void>): Promise<void> {
+  return test(shared as Engine);
 }
+
+Deno.test.beforeAll(async () => {
+  if (ignore) return;
+  shared = await Engine.start();
+  await shared.images();
+});
+Deno.test.afterAll(async () => {
+  await shared?.[Symbol.asyncDispose]();
+});
 
 /** What both sides' check-status tell of a session: state, reason, errors of channels. */
 async function told(pair: Pair, stream: Stream): Promise<string> {
@@ -195,6 +204,7 @@ Deno.test({
       const refused = await assertRejects(() => pair.connect(echo.endpoint), ScistreamError);
       assertMatch(refused.message, /no such image .*haproxy:latest/);
       assertEquals(await pair.left(), []);
+      await engine.images();
     }),
 });
 

@@ -90,11 +90,13 @@ async function exact(listener: string): Promise<void> {
   }
 }
 
-/** Talks to a TLS server by OpenSSL's own client; answers what it says of the connection. */
+/** Talks to a TLS server by OpenSSL's own client until it is echoed or cut; answers what it says of the connection. */
 async function openssl(listener: string, ...flags: string[]): Promise<string> {
   const command = ["openssl", "s_client", "-connect", listener, "-ign_eof", ...flags];
   const client = new Running(["timeout", "5", ...command], { stdin: "hello\n" });
-  const { out, err } = await client.ended;
+  // Who is served would stay connected.
+  await client.line(/^hello$/m).catch(() => {});
+  const { out, err } = await client.stop();
   return out + err;
 }
 
