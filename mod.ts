@@ -107,6 +107,7 @@ export {
 export type { CallLimits } from "./lib/s2cs/call_limits.ts";
 export type { ConnectionLimits, ServerLimits } from "./lib/protocol/limits.ts";
 export type { ServerTls } from "./lib/protocol/server.ts";
+export type { DockerHost, DockerTls, TcpHost, UnixHost } from "./lib/docker/host.ts";
 export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";
 export type { ProxySettings } from "./lib/s2ds/proxy/proxied.ts";
 export type { S2dsSettings, Wan } from "./lib/s2ds/s2ds.ts";

@@ -53,13 +53,16 @@ is 1 if there is a problem.`,
         return remoteChecks({ address: s2cs, ssl, serverCert });
       }
       const { dockerHost } = await import("../lib/cli/docker_host.ts");
-      const { parseType } = await import("../lib/s2ds/types.ts");
+      const { isElsewhere, parseType } = await import("../lib/s2ds/types.ts");
       const { gatewayChecks } = await import("../lib/doctor/gateway.ts");
       const { defaultStateDir } = await import("../lib/state_dir.ts");
+      const type = parseType(options.type);
+      const engine = await dockerHost(options.dockerSocket, io.env, io.err);
       return gatewayChecks({
         ...options,
-        type: parseType(options.type),
-        dockerHost: await dockerHost(options.dockerSocket, io.env, io.err),
+        type,
+        dockerHost: engine,
+        elsewhere: isElsewhere(type, engine),
         stateDir: options.stateDir ?? defaultStateDir(io.env),
         file: line.file,
         agree: () => checkTogether(options),

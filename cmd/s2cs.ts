@@ -56,9 +56,18 @@ while it runs is named.`,
     });
     const point = io.env("SCISTREAM_FAULT_POINT");
     if (point !== undefined) arm(point);
-    const { parseType } = await import("../lib/s2ds/types.ts");
+    const { isElsewhere, parseType } = await import("../lib/s2ds/types.ts");
     const { dockerHost } = await import("../lib/cli/docker_host.ts");
+    const { nameOf } = await import("../lib/docker/host.ts");
     const type = parseType(options.type);
+    const engine = await dockerHost(options.dockerSocket, (name) => Deno.env.get(name), io.err);
+    if (isElsewhere(type, engine) && options.lanIp === undefined) {
+      throw new UsageError(
+        `sessions of --type ${type} listen on the host of ${
+          nameOf(engine)
+        }: name its address for consumers with --lan-ip, and for other gateways with --wan-ip`,
+      );
+    }
     const changeable = await readChangeable(options, io, log);
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     survive((message) => log("error", message));
@@ -66,7 +75,7 @@ while it runs is named.`,
       ...options,
       ...changeable,
       allow: changeable.allow,
-      dockerHost: await dockerHost(options.dockerSocket, (name) => Deno.env.get(name), io.err),
+      dockerHost: engine,
       limits: {
         threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
         connections: options.proxyConnections,

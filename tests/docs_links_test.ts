@@ -30,6 +30,11 @@ const FOREIGN: Record<string, string> = {
   "--tmpfs": "docker run",
   "--cap-drop": "docker run",
   "--security-opt": "docker run",
+  "--host": "dockerd",
+  "--tlsverify": "dockerd",
+  "--tlscacert": "dockerd",
+  "--tlscert": "dockerd",
+  "--tlskey": "dockerd",
   "--prot": "a mistake that docs/troubleshooting.md shows",
 };
 /** Of every command. */

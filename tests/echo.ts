@@ -74,8 +74,8 @@ export class EofServer extends Server {
 
 /** Says its name. */
 export class NamedServer extends Server {
-  constructor(readonly name: string) {
-    super();
+  constructor(readonly name: string, host?: string) {
+    super(host);
   }
 
   protected async talk(conn: Deno.TcpConn) {

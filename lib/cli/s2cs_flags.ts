@@ -33,6 +33,11 @@ export const s2csFlags = {
     parseHost,
     { value: "IP" },
   ),
+  lanIp: parsed(
+    "address that consumers' listeners are on; --listener-ip if not given. For a Docker Engine elsewhere: its host's",
+    parseHost,
+    { value: "IP" },
+  ),
   portRange: parsed("ports for data listeners", PortRange.parse, {
     value: "FIRST-LAST",
     default: "5100-5200",

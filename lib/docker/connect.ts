@@ -17,7 +17,7 @@ export interface Connection {
   close(): void;
 }
 
-/** How long TCP and TLS may take together: a host that drops packets answers never. */
+/** The longest that TCP and TLS may take together: a host that drops packets answers never. */
 const CONNECT_MS = 10_000;
 /** After so much silence TCP asks whether the engine's host is still there. */
 const KEEP_ALIVE_MS = 30_000;
@@ -25,11 +25,16 @@ const KEEP_ALIVE_MS = 30_000;
 const MAX_UNREAD_BYTES = 32 << 20;
 
 /**
- * Connects to an engine.
+ * Connects to an engine, within so much time.
  * @throws {DockerError} `unreachable` or `permission`, with what to do; or the signal's reason
  */
-export async function connect(host: DockerHost, signal?: AbortSignal): Promise<Connection> {
-  const patience = AbortSignal.timeout(CONNECT_MS);
+export async function connect(
+  host: DockerHost,
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<Connection> {
+  const ms = Math.min(patienceMs, CONNECT_MS);
+  const patience = AbortSignal.timeout(ms);
   const enough = signal ? AbortSignal.any([signal, patience]) : patience;
   try {
     if (host.kind === "unix") return await Deno.connect({ transport: "unix", path: host.path });
@@ -37,7 +42,7 @@ export async function connect(host: DockerHost, signal?: AbortSignal): Promise<C
     return await plain(host, enough);
   } catch (error) {
     signal?.throwIfAborted();
-    if (patience.aborted) throw unreachable(host, `no answer within ${CONNECT_MS / 1000} s`, error);
+    if (patience.aborted) throw unreachable(host, `no answer within ${ms / 1000} s`, error);
     throw connectError(host, error);
   }
 }

@@ -199,15 +199,16 @@ export class DockerEngine {
   }
 
   /**
-   * Calls back for each line that a container writes from now on, until aborted or until the container
-   * ends. Comes back when no further line is missed.
+   * Calls back for each line that a container writes from now on, or has since its start, until aborted
+   * or until the container ends. Comes back when no further line is missed.
    */
   async followLogs(
     id: string,
     onLine: (line: LogLine) => void,
     signal: AbortSignal,
+    from: "now" | "start" = "now",
   ): Promise<void> {
-    const since = await this.#calls.now();
+    const since = from === "now" ? await this.#calls.now() : undefined;
     this.#calls.open(`give the logs of container ${quote(id)}`, {
       method: "GET",
       path: ["containers", id, "logs"],
@@ -281,6 +282,15 @@ export class DockerEngine {
       const said = [id && status ? `${id}:` : id, status, progress].filter(Boolean).join(" ");
       if (said) onProgress(oneLine(said));
     }
+  }
+
+  /** Removes the volumes that have all these labels and no container, such as one that was removed by hand. */
+  async pruneVolumes(labels: Record<string, string>): Promise<void> {
+    await this.#calls.whole("remove volumes", {
+      method: "POST",
+      path: ["volumes", "prune"],
+      query: { filters: filters({ labels }) },
+    });
   }
 
   /** Unpacks a tar archive into a folder of a container, which need not run. */

@@ -9,6 +9,7 @@ export type DockerHost = UnixHost | TcpHost;
 
 /** An engine of this host. */
 export interface UnixHost {
+  /** Tells the two apart. */
   kind: "unix";
   /** Of its socket. */
   path: string;
@@ -16,9 +17,11 @@ export interface UnixHost {
 
 /** An engine at a TCP port. */
 export interface TcpHost {
+  /** Tells the two apart. */
   kind: "tcp";
   /** An address without brackets, or a name. */
   host: string;
+  /** Its port. */
   port: number;
   /** Always there but for loopback addresses. */
   tls?: DockerTls;
@@ -32,7 +35,7 @@ export interface DockerTls {
   ca: string;
   /** Of cert.pem. */
   cert: string;
-  /** Of key.pem: with it whoever has it is root on the engine's host. */
+  /** Of key.pem: whoever has it is root on the engine's host. */
   key: Secret;
 }
 

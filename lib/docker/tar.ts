@@ -9,13 +9,15 @@ const NAME_BYTES = 100;
 /** Eleven octal digits. */
 const MAX_FILE_BYTES = 8 ** 11 - 1;
 
-/** A regular file, owned by root. */
+/** A regular file. */
 export interface TarFile {
   /** Relative, at most 100 bytes of UTF-8; the engine makes folders on the way. */
   name: string;
   /** Permission bits, such as 0o644. */
   mode: number;
   bytes: Uint8Array;
+  /** User and group, by number; root if not given. */
+  owner?: number;
   /** When it was changed, in seconds since 1970, which it is if not given. */
   time?: number;
 }
@@ -38,7 +40,7 @@ export function tar(files: readonly TarFile[]): Uint8Array {
   return archive;
 }
 
-function header({ name, mode, bytes, time = 0 }: TarFile): Uint8Array {
+function header({ name, mode, bytes, owner = 0, time = 0 }: TarFile): Uint8Array {
   const encoder = new TextEncoder();
   const path = encoder.encode(name);
   const parts = name.split("/");
@@ -56,8 +58,8 @@ function header({ name, mode, bytes, time = 0 }: TarFile): Uint8Array {
     block.set(encoder.encode(value.toString(8).padStart(digits, "0")), at);
   block.set(path, 0);
   octal(mode & 0o7777, 7, 100);
-  octal(0, 7, 108); // uid
-  octal(0, 7, 116); // gid
+  octal(owner, 7, 108); // uid
+  octal(owner, 7, 116); // gid
   octal(bytes.length, 11, 124);
   octal(time, 11, 136); // mtime
   block.fill(0x20, 148, 156); // The checksum counts itself as spaces.

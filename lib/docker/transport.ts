@@ -98,7 +98,7 @@ export class Transport {
   ): AsyncGenerator<Uint8Array> {
     const request = encode(ask);
     ask.signal?.throwIfAborted();
-    const conn = await connect(this.#host, ask.signal);
+    const conn = await connect(this.#host, this.#patienceMs, ask.signal);
     /** Why it was closed from here; its `why` reaches whoever reads. */
     let closed: { why: unknown } | undefined;
     const close = (why: unknown) => {

@@ -14,12 +14,27 @@ export interface BindMount {
   ReadOnly: boolean;
 }
 
+/** A volume of the engine's, inside the container (API: `Mount`). */
+export interface VolumeMount {
+  Type: "volume";
+  /** The volume's name; without one it is made anew, and goes with the container. */
+  Source?: string;
+  /** Absolute path in the container. */
+  Target: string;
+  ReadOnly: boolean;
+  VolumeOptions: {
+    /** Whether the volume begins empty, instead of with what the image has there. */
+    NoCopy: boolean;
+    Labels: Record<string, string>;
+  };
+}
+
 /** What the container may use of the host (API: `HostConfig`). */
 export interface HostConfig {
   /** `host`, `none`, `bridge` or a network's name. */
   NetworkMode: string;
   ReadonlyRootfs: boolean;
-  Mounts: BindMount[];
+  Mounts: (BindMount | VolumeMount)[];
   /** Path in the container → mount options, such as `size=1m,mode=1777`. */
   Tmpfs?: Record<string, string>;
   /** Capabilities without their `CAP_`, or `ALL`. */

@@ -18,6 +18,8 @@ export interface PortSettings {
   port: number;
   portRange: PortRange;
   udp: boolean;
+  /** Whether sessions listen on another host. */
+  elsewhere: boolean;
 }
 
 /** A program that listens. */
@@ -37,7 +39,8 @@ const S2DS = /(^|[\s/])s2ds(\s|$)/;
 
 /** `listener`, `control-port`, `port-range`, `ephemeral-ports`. */
 export function portChecks(settings: PortSettings): Check[] {
-  const { listenerIp, wanIp, port, portRange } = settings;
+  const { listenerIp, port, portRange } = settings;
+  const wanIp = settings.elsewhere ? undefined : settings.wanIp;
   return [
     { name: "listener", look: (signal) => listener(listenerIp, wanIp, signal) },
     { name: "control-port", look: (signal) => controlPort(listenerIp, port, signal) },
@@ -99,7 +102,8 @@ async function controlPort(host: string, port: number, signal: AbortSignal): Pro
 }
 
 async function range(settings: PortSettings, signal: AbortSignal): Promise<Finding> {
-  const { listenerIp, wanIp, port, portRange, udp } = settings;
+  const { listenerIp, wanIp, port, portRange, udp, elsewhere } = settings;
+  if (elsewhere) return skip("sessions listen on the Docker Engine's host");
   const ports = Array.from({ length: portRange.size }, (_, i) => portRange.first + i)
     .filter((each) => each !== port);
   // Producers' listeners are on every address where no --wan-ip says which.

@@ -8,6 +8,7 @@ import { type Flag, flagName, type Flags } from "../cli/flags.ts";
 /** What an option without a default could be. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   wanIp: "192.0.2.11",
+  lanIp: "192.168.10.12",
   workers: "4",
   dockerSocket: "/var/run/docker.sock",
   image: "haproxy:2.8",

@@ -348,14 +348,15 @@ function placement(options: S2csOptions, dataServer: DataServer): Placement {
 }
 
 /** What listeners of each role are told as, and bound to. */
-function thisMachine({ address, wanIp }: S2csOptions): GatewayNode {
+function thisMachine({ address, wanIp, lanIp = address.host }: S2csOptions): GatewayNode {
   const any = isIPv6(address.host) ? "::" : "0.0.0.0";
   return {
     name: "",
     // A producer's listeners are for the other gateway, which comes from the WAN; without --wan-ip
-    // nobody knows which address that is. A consumer's are for the LAN that s2cs itself listens on.
-    PROD: { told: wanIp ?? address.host, bound: wanIp ?? any },
-    CONS: { told: address.host, bound: address.host },
+    // nobody knows which address that is. A consumer's are for the LAN that s2cs itself listens on, or
+    // for that of the engine's host.
+    PROD: { told: wanIp ?? lanIp, bound: wanIp ?? any },
+    CONS: { told: lanIp, bound: lanIp },
     // The capacity is that of the gateway.
     capacity: 0,
   };

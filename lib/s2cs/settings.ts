@@ -59,6 +59,8 @@ export interface S2csOptions extends Changeable, DataServerSettings {
   address: Endpoint;
   /** Address of this gateway that the other gateway reaches; producers' listeners are told and bound there. */
   wanIp?: string;
+  /** Address that consumers' listeners are told and bound at, if not its own. */
+  lanIp?: string;
   /** Ports for data listeners. */
   portRange: PortRange;
   /** Data server type, as `parseType` answers it. */

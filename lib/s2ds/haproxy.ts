@@ -8,7 +8,7 @@ import template from "../../templates/haproxy.eta" with { type: "text" };
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../protocol/errors.ts";
 import { type ChannelStatus, idleChannel } from "./data_server.ts";
-import { NO_TARGET_YET, type Plan, type Proxy } from "./proxy/proxy.ts";
+import { NO_TARGET_YET, type Plan, type Proxy, type RunningProxy } from "./proxy/proxy.ts";
 import { render } from "./proxy/render.ts";
 import { NoAnswer } from "./wait.ts";
 
@@ -23,7 +23,13 @@ const STOPPED = /Proxy ch\d+ stopped/;
 /** Bytes; 1,000 channels' numbers are 400 kB. */
 const LONGEST_ANSWER = 4 << 20;
 
-/** HAProxy: TCP; targets change over its runtime API, so no connection and no number is lost. */
+/** What its master says once the workers run that took over the listeners. */
+const LOADED = "Loading success.";
+
+/**
+ * HAProxy: TCP; targets change over its runtime API, so no connection and no number is lost. Where its
+ * socket cannot be reached it gets new workers, and the old ones keep their connections.
+ */
 export const haproxy: Proxy = {
   name: "haproxy",
   package: "haproxy",
@@ -38,7 +44,9 @@ export const haproxy: Proxy = {
   command: (file) => ["haproxy", "-W", "-db", "-f", file],
   check: (file) => ["haproxy", "-c", "-f", file],
 
-  async reload({ run }, plan) {
+  async reload(running, plan) {
+    const { run } = running;
+    if (run === undefined) return await renewWorkers(running, plan);
     const commands = await Promise.all(plan.channels.map(async ({ target }, i) => {
       const server = `ch${i}/target`;
       if (!target) return `set server ${server} state maint`;
@@ -60,13 +68,13 @@ export const haproxy: Proxy = {
   async drain(running) {
     await running.signalUntil(
       "SIGUSR1",
-      (lines) => this.leaves(lines) ? "done" : "wait",
+      (lines) => lines.some(this.leaves) ? "done" : "wait",
       AGAIN_MS,
     );
   },
 
-  listens: (log) => log.some((line) => line.includes("Loading success")),
-  leaves: (log) => log.some((line) => STOPPED.test(line)),
+  listens: (line) => line.includes(LOADED),
+  leaves: (line) => STOPPED.test(line),
 
   async count(run, channels) {
     const rows = (await ask(run, "show stat")).split("\n");
@@ -106,6 +114,20 @@ export const haproxy: Proxy = {
       : `target ${target}: the connection was refused or failed`;
   },
 };
+
+/** Done when the old workers have let go of all listeners: until then some would go to old targets. */
+async function renewWorkers(running: RunningProxy, { channels }: Plan): Promise<void> {
+  await running.signalUntil("SIGUSR2", (lines) => {
+    if (lines.some((line) => line.includes("Loading failure!"))) {
+      const why = lines.findLast((line) => line.includes("[ALERT]")) ?? "";
+      throw new ScistreamError("CONN_ERROR", `haproxy did not reload: ${why}`);
+    }
+    const stopped = new Set(lines.map((line) => /Proxy (ch\d+) stopped/.exec(line)?.[1]));
+    stopped.delete(undefined);
+    const loaded = lines.some((line) => line.includes(LOADED));
+    return loaded && stopped.size >= channels.length ? "done" : "wait";
+  });
+}
 
 function data({ channels, paths, limits, sharesPorts = false }: Plan): object {
   return {

@@ -61,8 +61,8 @@ export const nginx: Proxy = {
     await running.signal("SIGQUIT");
   },
 
-  listens: (log) => log.some((line) => line.includes("start worker process ")),
-  leaves: (log) => log.some((line) => line.includes("gracefully shutting down")),
+  listens: (line) => line.includes("start worker processes"),
+  leaves: (line) => line.includes("gracefully shutting down"),
 
   complaint(log, { listener, target }) {
     const here = `server: ${listener}`;

@@ -83,7 +83,7 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     // session's ports, and asked for its connections (SIGUSR2) until there are none.
     async drain(running, plan) {
       const accept = `${plan.paths.run}/drained`;
-      running.replace(config({ ...data(plan), channels: [{ accept }] }));
+      await running.replace(config({ ...data(plan), channels: [{ accept }] }));
       await this.reload(running, plan);
       await running.signalUntil("SIGUSR2", (lines) => {
         const last = lines.findLast((line) =>
@@ -97,9 +97,9 @@ export function stunnel(ciphers: StunnelCiphers): Proxy {
     },
 
     // Written with the time only once its ports are bound; before that it keeps what it has to say.
-    listens: (log) => log.some((line) => /LOG\d\[ui\]: Configuration successful/.test(line)),
+    listens: (line) => /LOG\d\[ui\]: Configuration successful/.test(line),
 
-    leaves: (log) => log.some((line) => /LOG\d\[ui\]: Terminated/.test(line)),
+    leaves: (line) => /LOG\d\[ui\]: Terminated/.test(line),
 
     complaint(log, { target }, index) {
       // A connection's lines bear its number; the first of them names the channel.

@@ -113,6 +113,11 @@ export function requirement(type: string): Requirement | undefined {
   return TYPES[type]?.requirement?.();
 }
 
+/** Whether what a type that {@linkcode parseType} answered listens on is another host's. */
+export function isElsewhere(type: string, dockerHost: DockerHost): boolean {
+  return requirement(type)?.as === "container" && dockerHost.kind === "tcp";
+}
+
 /**
  * The type that this name means, without regard to case.
  * @throws {ScistreamError} NOT_IMPLEMENTED, BAD_FORMAT

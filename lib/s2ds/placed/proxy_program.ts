@@ -28,8 +28,8 @@ export function proxyProgram(proxy: Proxy): Program {
     config: (plan) => placed(proxy.config(planOf(plan))),
     secrets: async (uid, plan) => (await proxy.files?.(planOf(plan), uid) ?? []).map(placed),
     command: ({ path }) => proxy.command(path),
-    listens: (log) => proxy.listens(log),
-    leaves: (log) => proxy.leaves(log),
+    listens: (log) => log.some(proxy.listens),
+    leaves: (log) => log.some(proxy.leaves),
     complaint: (log, channel, index) => proxy.complaint(log, channel, index),
   };
 }

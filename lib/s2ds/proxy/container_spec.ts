@@ -4,6 +4,7 @@
  */
 import type { ContainerSpec } from "../../docker/engine.ts";
 import type { Job } from "./proxy.ts";
+import type { Access } from "./reach.ts";
 
 /** Labels of our containers. The session's is the uid's hash: the uid is a secret. */
 export const LABELS = {
@@ -11,12 +12,6 @@ export const LABELS = {
   session: "org.scistream.session",
   type: "org.scistream.type",
 } as const;
-
-/** Where a container finds the folder that it writes to. */
-export const RUN = "/run/scistream";
-
-/** Of `nobody`, for a control server that is root: a container never needs to be. */
-const NOBODY = 65534;
 
 /** What a container is made of beside its session. */
 export interface ContainerMake {
@@ -26,8 +21,7 @@ export interface ContainerMake {
   image: string;
   /** `ip:port` of the control server. */
   gateway: string;
-  /** Whether the engine is rootless: it maps root to whoever runs it. */
-  rootless: boolean;
+  access: Access;
 }
 
 /** `scistream-haproxy-1a2b3c4d`. */
@@ -35,14 +29,15 @@ export function containerName(type: string, { id }: Job): string {
   return `scistream-${type.toLowerCase()}-${id}`;
 }
 
-/** The container of a session; its files change hands where their owner is root. */
+/** The container of a session. */
 export function containerSpec(job: Job, make: ContainerMake): ContainerSpec {
-  const { proxy, limits, folder } = job;
+  const { proxy, limits } = job;
+  const { user, mounts } = make.access;
   const memory = limits.memory * (1 << 20);
   return {
     Image: make.image,
     Cmd: make.command,
-    User: userOf(folder, make.rootless),
+    User: user,
     Labels: {
       [LABELS.gateway]: make.gateway,
       [LABELS.session]: job.session,
@@ -54,10 +49,7 @@ export function containerSpec(job: Job, make: ContainerMake): ContainerSpec {
     HostConfig: {
       NetworkMode: "host",
       ReadonlyRootfs: true,
-      Mounts: [
-        { Type: "bind", Source: folder, Target: proxy.configFolder, ReadOnly: true },
-        { Type: "bind", Source: `${folder}/run`, Target: RUN, ReadOnly: false },
-      ],
+      Mounts: mounts,
       Tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=1m" },
       CapDrop: ["ALL"],
       SecurityOpt: ["no-new-privileges"],
@@ -68,18 +60,4 @@ export function containerSpec(job: Job, make: ContainerMake): ContainerSpec {
       RestartPolicy: { Name: "always" },
     },
   };
-}
-
-/** Whoever owns the session's files; they are given to nobody where that would be root. */
-function userOf(folder: string, rootless: boolean): string {
-  const { uid, gid } = Deno.statSync(folder);
-  if (rootless) return "0:0";
-  if (uid !== 0) return `${uid}:${gid}`;
-  for (const path of [folder, `${folder}/run`, `${folder}/next`]) {
-    Deno.chownSync(path, NOBODY, NOBODY);
-    for (const { name, isFile } of Deno.readDirSync(path)) {
-      if (isFile) Deno.chownSync(`${path}/${name}`, NOBODY, NOBODY);
-    }
-  }
-  return `${NOBODY}:${NOBODY}`;
 }

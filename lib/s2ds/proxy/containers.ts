@@ -12,10 +12,11 @@ import {
 } from "../../docker/engine.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import { messageOf, ScistreamError } from "../../protocol/errors.ts";
-import { containerName, containerSpec, LABELS, RUN } from "./container_spec.ts";
-import { written } from "./files.ts";
+import { containerName, containerSpec, LABELS } from "./container_spec.ts";
 import { gist } from "./gist.ts";
+import { DidNotStart } from "./ports_in_use.ts";
 import type { Job, Paths, Proxy, Runner, RunnerEvents } from "./proxy.ts";
+import { type Reach, SentFiles, SharedFolder } from "./reach.ts";
 import { pause } from "../wait.ts";
 
 /** A container may take this long to listen, and a check to end. */
@@ -48,10 +49,13 @@ export class Containers implements Runner {
   readonly #settings: ContainerSettings;
   readonly #events: RunnerEvents;
   readonly #engine: DockerEngine;
+  readonly #reach: Reach;
   readonly #all = new Map<string, Kept>();
   /** Released while the engine was away: removed when it is back. */
   readonly #left = new Set<string>();
   readonly #over = new AbortController();
+  /** Of the events that are being followed. */
+  #connected = new AbortController();
   #gateway = "";
   #image = "";
   /** Rootless engines map root to whoever runs them. */
@@ -62,6 +66,11 @@ export class Containers implements Runner {
     this.#settings = settings;
     this.#events = events;
     this.#engine = new DockerEngine({ host: settings.host });
+    this.#reach = settings.host.kind === "unix" ? new SharedFolder() : new SentFiles(this.#engine);
+  }
+
+  get isHere(): boolean {
+    return this.#reach.isHere;
   }
 
   async start(
@@ -82,13 +91,14 @@ export class Containers implements Runner {
       this.#events.onLog("warn", `removing ${Names[0]}, which an earlier control server left`);
       await this.#engine.remove(Id, { force: true });
     }));
+    await this.#reach.tidy(this.#mine);
     const following = Promise.withResolvers<void>();
     this.#following = this.#follow(following.resolve);
     await following.promise;
   }
 
   paths({ proxy }: Job): Paths {
-    return { config: proxy.configFolder, run: RUN };
+    return { config: proxy.configFolder, run: this.#reach.run };
   }
 
   async check(job: Job, command: string[]): Promise<void> {
@@ -99,6 +109,7 @@ export class Containers implements Runner {
     }`;
     const id = await this.#engine.create(name, spec);
     try {
+      await this.#reach.deliver(id, job, this.#rootless);
       await this.#engine.start(id);
       const code = await this.#engine.wait(id, AbortSignal.timeout(PATIENCE_MS));
       if (code === 0) return;
@@ -129,6 +140,18 @@ export class Containers implements Runner {
   }
 
   async reconcile(has: (session: string) => boolean): Promise<void> {
+    try {
+      await this.#reconcileAll(has);
+    } catch (error) {
+      // Over TCP events just do not come any more from a host that is cut off.
+      if (error instanceof DockerError && error.kind === "unreachable") {
+        this.#connected.abort(error);
+      }
+      throw error;
+    }
+  }
+
+  async #reconcileAll(has: (session: string) => boolean): Promise<void> {
     await this.#removeLeft();
     for (
       const { Id, Names, Labels } of await this.#engine.list({ labels: this.#mine, all: true })
@@ -137,11 +160,17 @@ export class Containers implements Runner {
       this.#events.onLog("warn", `removing ${Names[0]}, which no session has`);
       await this.#engine.remove(Id, { force: true });
     }
+    await this.#reach.tidy(this.#mine);
   }
 
   endIn(): Promise<void> {
     // What runs for a session is found by its labels.
     return Promise.resolve();
+  }
+
+  async deliver(job: Job): Promise<void> {
+    const kept = this.#all.get(job.session);
+    if (kept) await this.#reach.deliver(kept.id, job, this.#rootless);
   }
 
   async signal(job: Job, signal: Deno.Signal): Promise<void> {
@@ -154,9 +183,8 @@ export class Containers implements Runner {
     return (await this.#engine.logText(kept.id, 200)).split("\n").filter(Boolean);
   }
 
-  follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
-    this.#engine.followLogs(this.#idOf(job), ({ text }) => onLine(text), signal);
-    return Promise.resolve();
+  async follow(job: Job, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+    await this.#engine.followLogs(this.#idOf(job), ({ text }) => onLine(text), signal);
   }
 
   async end(
@@ -238,8 +266,7 @@ export class Containers implements Runner {
 
   /** Creates and starts the container, and waits until the proxy listens. */
   async #launch(job: Job, command: string[]): Promise<string> {
-    const run = `${job.folder}/run`;
-    await Deno.remove(`${run}/pid`).catch(() => {});
+    await this.#reach.forget(job);
     const id = await this.#create(
       containerName(this.#settings.type, job),
       this.#spec(job, command),
@@ -247,16 +274,18 @@ export class Containers implements Runner {
     const stop = new AbortController();
     try {
       const patience = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
+      await this.#reach.deliver(id, job, this.#rootless);
       await this.#engine.start(id);
-      const ready = written(run, "pid", patience);
+      const ready = this.#reach.listening(id, job, patience);
       const ended = this.#engine.wait(id, stop.signal);
       ready.catch(() => {});
       ended.catch(() => {});
       const code = await Promise.race([ready, ended]);
       if (code === undefined) return id;
-      throw new ScistreamError(
-        "CONN_ERROR",
-        `${job.proxy.name} ended with exit code ${code}: ${await this.#gist(id, job)}`,
+      const lines = (await this.#engine.logText(id, 20)).split("\n");
+      throw new DidNotStart(
+        `${job.proxy.name} ended with exit code ${code}: ${gist(lines, job)}`,
+        lines,
       );
     } catch (error) {
       const late = error instanceof DOMException;
@@ -297,7 +326,7 @@ export class Containers implements Runner {
       type: this.#settings.type,
       image: this.#image,
       gateway: this.#gateway,
-      rootless: this.#rootless,
+      access: this.#reach.access(job, this.#rootless, this.#mine),
     });
   }
 
@@ -305,10 +334,11 @@ export class Containers implements Runner {
   async #follow(established: () => void): Promise<void> {
     const { signal } = this.#over;
     for (let wait = FIRST_RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
+      this.#connected = new AbortController();
       try {
         const events = await this.#engine.events(
           { labels: this.#mine, types: ["container"] },
-          signal,
+          AbortSignal.any([signal, this.#connected.signal]),
         );
         established();
         await this.#reconcile();
@@ -376,6 +406,7 @@ export class Containers implements Runner {
     const wanted = () => !kept.ending && !this.#over.signal.aborted;
     for (let wait = FIRST_RETRY_MS; wanted(); wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       try {
+        await this.#reach.tidy(this.#mine);
         const id = await this.#launch(kept.job, kept.command);
         if (!wanted()) return await this.#engine.remove(id, { force: true });
         kept.id = id;

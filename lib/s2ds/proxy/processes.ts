@@ -44,6 +44,7 @@ interface Supervised {
 
 /** Runs each session's proxy as a child with a session and a process group of its own. */
 export class Processes implements Runner {
+  readonly isHere = true;
   readonly #events: RunnerEvents;
   readonly #times: typeof TIMES;
   readonly #all = new Map<string, Supervised>();
@@ -162,6 +163,11 @@ export class Processes implements Runner {
 
   async endIn(folder: string): Promise<void> {
     await endAll(folder);
+  }
+
+  deliver(): Promise<void> {
+    // It reads the session's folder itself.
+    return Promise.resolve();
   }
 
   signal(job: Job, signal: Deno.Signal): Promise<void> {

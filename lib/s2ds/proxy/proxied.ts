@@ -12,6 +12,7 @@ import {
   type Home,
   idleChannel,
   type Opening,
+  PortsInUse,
   type Resumed,
 } from "../data_server.ts";
 import { reach } from "../../fault_points.ts";
@@ -19,6 +20,7 @@ import { makePrivateFolder } from "../../private_folder.ts";
 import { probePorts } from "../probe.ts";
 import { NoAnswer, within } from "../wait.ts";
 import { Tally, type Traffic, trafficOf } from "../totals.ts";
+import { DidNotStart, portsInUse } from "./ports_in_use.ts";
 import { runningProxy } from "./running.ts";
 import { keep, makeFolder, place, RECORD, recordOf, removeFolder } from "./session_files.ts";
 import type {
@@ -247,7 +249,7 @@ export class Proxied implements DataServer {
   async #open(opening: Opening): Promise<void> {
     const { uid, listeners, record } = opening;
     const { proxy } = this;
-    probePorts(listeners, proxy.udp);
+    this.#probe(listeners);
     const held = this.#hold(opening);
     const { job, channels } = held;
     try {
@@ -266,10 +268,16 @@ export class Proxied implements DataServer {
       removeFolder(job.folder);
       removeFolder(recordOf(job.folder));
       // Somebody else was faster, or has the port of another protocol.
-      probePorts(listeners, proxy.udp);
-      throw error;
+      this.#probe(listeners);
+      const taken = error instanceof DidNotStart ? portsInUse(error.lines, listeners) : [];
+      throw taken.length > 0 ? new PortsInUse(taken) : error;
     }
     this.#sessions.set(uid.hash, held);
+  }
+
+  /** Ports of another host can be looked at by its proxies only. */
+  #probe(listeners: readonly Endpoint[]): void {
+    if (this.#runner.isHere) probePorts(listeners, this.proxy.udp);
   }
 
   /** Its gateway does not ask for what it is not able to do. */
@@ -292,11 +300,13 @@ export class Proxied implements DataServer {
       try {
         keep(job.folder, record);
         reach("update.prepared");
+        await this.#runner.deliver(job);
         await this.proxy.reload(this.#running(held, AbortSignal.timeout(RELOAD_MS)), plan);
         held.channels = channels;
       } catch (error) {
         // So that a restart does not bring what the caller was told had failed.
         place(job.folder, this.proxy.config(this.#plan(held, held.channels)));
+        await this.#runner.deliver(job).catch((late) => this.events.onLog("warn", messageOf(late)));
         if (error instanceof NoAnswer) this.#takeBack(held);
         throw error;
       }
@@ -365,10 +375,12 @@ export class Proxied implements DataServer {
     if (!held) return [];
     const { proxy } = this;
     const uncounted = (): ChannelStatus => ({ ...idleChannel(), counted: false });
-    const numbers = held.trouble === "" && proxy.count
-      ? await proxy.count(`${held.job.folder}/run`, held.channels.length)
+    const count = this.#count;
+    const numbers = held.trouble === "" && count
+      ? await count(`${held.job.folder}/run`, held.channels.length)
       : held.channels.map(uncounted);
-    const log = await this.#runner.log(held.job).catch(() => []);
+    // An engine that is cut off is waited for.
+    const log = held.trouble ? [] : await this.#runner.log(held.job).catch(() => []);
     return held.channels.map((channel, i) => ({
       ...numbers[i] ?? uncounted(),
       lastError: held.trouble || proxy.complaint(log, channel, i),
@@ -376,7 +388,7 @@ export class Proxied implements DataServer {
   }
 
   async traffic(): Promise<Traffic | undefined> {
-    if (!this.proxy.count) return undefined;
+    if (!this.#count) return undefined;
     const all = [...this.#sessions.values()];
     for (let i = 0; i < all.length; i += ASKED_AT_ONCE) {
       await Promise.all(all.slice(i, i + ASKED_AT_ONCE).map((held) => this.#read(held)));
@@ -393,9 +405,10 @@ export class Proxied implements DataServer {
   }
 
   async #readNow({ job, channels }: Held): Promise<void> {
-    if (!this.proxy.count) return;
+    const count = this.#count;
+    if (!count) return;
     const late = () => new NoAnswer(this.proxy.name);
-    const counting = this.proxy.count(`${job.folder}/run`, channels.length);
+    const counting = count(`${job.folder}/run`, channels.length);
     const numbers = await within(SOON_MS, counting, late).catch(() => {});
     if (numbers && this.#sessions.has(job.session)) {
       this.#tally.read(job.session, trafficOf(numbers));
@@ -419,6 +432,11 @@ export class Proxied implements DataServer {
     } catch (error) {
       this.events.onLog("warn", `cannot remove ${path}: ${messageOf(error)}`);
     }
+  }
+
+  /** How its numbers are asked for, where they can be. */
+  get #count(): Proxy["count"] {
+    return this.#runner.isHere ? this.proxy.count : undefined;
   }
 
   #plan({ opening, job }: Held, channels: Channel[]): Plan {

@@ -86,11 +86,11 @@ export interface Proxy {
   reload(running: RunningProxy, plan: Plan): Promise<void>;
   /** No new connections; when the established ones have ended, so does the proxy. */
   drain(running: RunningProxy, plan: Plan): Promise<void>;
-  /** Whether it listens on all its ports, by what it has logged since its start. */
-  listens(log: readonly string[]): boolean;
-  /** Whether it takes no more connections since it was asked to wind up, likewise. */
-  leaves(log: readonly string[]): boolean;
-  /** Numbers of the channels, where the proxy counts. `run` is the folder as this process sees it. */
+  /** Whether this line of its log says that it listens on all its ports. */
+  listens(line: string): boolean;
+  /** Whether it says that it takes no more connections, since it was asked to wind up. */
+  leaves(line: string): boolean;
+  /** Numbers of the channels, where the proxy counts and can be asked. `run` is the folder as this process sees it. */
   readonly count?: (run: string, channels: number) => Promise<ChannelStatus[]>;
   /** What these lines of its log say went wrong on a channel, last; empty if nothing. */
   complaint(log: readonly string[], channel: Channel, index: number): string;
@@ -98,10 +98,10 @@ export interface Proxy {
 
 /** A session's proxy while it runs, wherever that is. */
 export interface RunningProxy {
-  /** The folder for what the proxy writes, as this process sees it. */
-  readonly run: string;
+  /** The folder for what the proxy writes, as this process sees it; undefined where it does not. */
+  readonly run?: string;
   /** Writes the configuration anew. */
-  replace(file: ConfigFile): void;
+  replace(file: ConfigFile): Promise<void>;
   signal(signal: Deno.Signal): Promise<void>;
   /**
    * Signals, and resolves once `see` is done with the lines that the proxy has logged since. With
@@ -131,6 +131,8 @@ export interface Job {
 
 /** Where proxies run: as processes or in containers. Keeps those that it runs running. */
 export interface Runner {
+  /** Whether a proxy's ports and sockets are this host's: else only its log and signals reach it. */
+  readonly isHere: boolean;
   /**
    * Makes ready, and ends what an earlier control server of this gateway left.
    * @param sessions the folder that sessions' folders are in
@@ -167,6 +169,8 @@ export interface Runner {
   reconcile(has: (session: string) => boolean): Promise<void>;
   /** Ends what runs in the folder of a session that is not there. */
   endIn(folder: string): Promise<void>;
+  /** Has the proxy see its session's files as they are now, for when it reads them again. */
+  deliver(job: Job): Promise<void>;
   signal(job: Job, signal: Deno.Signal): Promise<void>;
   /** The proxy's last lines. */
   log(job: Job): Promise<string[]>;

@@ -7,8 +7,11 @@ import { place } from "./session_files.ts";
 export function runningProxy(runner: Runner, job: Job, signal: AbortSignal): RunningProxy {
   const { name } = job.proxy;
   return {
-    run: `${job.folder}/run`,
-    replace: (file) => place(job.folder, file),
+    run: runner.isHere ? `${job.folder}/run` : undefined,
+    replace(file) {
+      place(job.folder, file);
+      return runner.deliver(job);
+    },
     signal: (each) => runner.signal(job, each),
     async signalUntil(each, see, againMs) {
       const done = Promise.withResolvers<void>();
