@@ -68,13 +68,6 @@ export class SwarmGateways implements AsyncDisposable {
     }
   }
 
-  /** Makes a node no gateway any more. */
-  async unlabel(name: GatewayName): Promise<void> {
-    const { engine, id } = this.swarm.node(name);
-    const words = ["org.scistream.lan", "org.scistream.wan"].flatMap((key) => ["--label-rm", key]);
-    await engine.docker("node", "update", ...words, id);
-  }
-
   /** Puts the project's own image on these nodes, the same one on each. */
   async ownImage(...[first, ...others]: [GatewayName, ...GatewayName[]]): Promise<void> {
     const { engine, host } = this.swarm.node(first);

@@ -64,6 +64,8 @@ async function moved(gateways: SwarmGateways, session: SwarmSession): Promise<Sw
 
 test("30 sessions are spread over the gateways, and every byte goes through", async (gateways) => {
   const gateway = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+  const stranger = gateways.swarm.node("gw2").host.start("socat TCP-LISTEN:5101 STDOUT");
+  await gateways.swarm.node("gw2").host.listening(5101);
   const sessions = await Promise.all(Array.from({ length: 30 }, () => gateways.open(2)));
   const nodes = await byNode(gateways, sessions);
   assertEquals([...nodes].map(([name, { length }]) => `${name} ${length}`).sort(), [
@@ -74,6 +76,7 @@ test("30 sessions are spread over the gateways, and every byte goes through", as
   for (const { name, wan } of gateways.swarm.nodes) {
     for (const { listeners } of nodes.get(name) ?? []) {
       assertEquals(listeners.map((each) => each.split(":")[0]), [wan, wan]);
+      assert(name !== "gw2" || !listeners.some((each) => each.endsWith(":5101")), "it is taken");
     }
   }
   await assertStreams(gateways, sessions);
@@ -84,6 +87,7 @@ test("30 sessions are spread over the gateways, and every byte goes through", as
   const shown = (await engine.docker("service", "inspect", ...ids)).out;
   for (const { uid } of sessions) assert(shown.includes(uid.hash) && !shown.includes(uid.reveal()));
 
+  await stranger.stop();
   await gateways.release(sessions);
   await gateways.assertEmpty("gw1", "gw2", "gw3");
   assertEquals((await gateway.process.stop()).code, 0);
@@ -184,12 +188,11 @@ test("a control server that dies in the middle of a step leaves nothing half don
 test(
   "two control servers in one Swarm: encrypted between them, counted, held to rate and networks",
   async (gateways) => {
-    await gateways.ownImage("gw1", "gw2");
-    await gateways.unlabel("gw3");
+    await gateways.ownImage("gw2", "gw3");
     const common = ["--drain-timeout=2", "--rate-policy=enforce"];
-    const prod = await gateways.control("gw1", "S2DS", "--port-range=5100-5149", ...common);
+    const prod = await gateways.control("gw2", "S2DS", "--port-range=5100-5149", ...common);
     const cons = await gateways.control(
-      "gw2",
+      "gw3",
       "S2DS",
       "--port-range=5150-5199",
       "--swarm-name=consumers",
@@ -201,6 +204,11 @@ test(
       pair.connect(gateways.application, 2),
     ]);
     const addresses = streams.flatMap((stream) => stream.cons);
+    // In place of gw1, which has not the image, others were chosen.
+    const nodes = (await Promise.all(streams.map((stream) => pair.status(stream)))).flat()
+      .map(({ node }) => node);
+    assertEquals(nodes.filter((node) => node === "gw1"), []);
+    assertMatch(prod.process.err, /node gw1 cannot run it: No such image: .*another node is tried/);
     await gateways.assertWhole(addresses, "send:3000000 fin read", "send:2000000 fin read");
 
     const [first] = streams as [Stream, Stream];
@@ -213,7 +221,7 @@ test(
         channel.connections_total === 1
       );
     });
-    const { engine } = gateways.swarm.node("gw1");
+    const { engine } = gateways.swarm.node("gw2");
     const secrets = (await engine.docker("secret", "ls", "--format", "{{.Name}}")).out;
     assertEquals(secrets.trim().split("\n").length, 4);
 
@@ -226,7 +234,7 @@ test(
     await gateways.assertWhole(first.cons, "send:100000 fin read", "send:100000 fin read");
 
     await Promise.all(streams.map((stream) => pair.release(stream)));
-    await gateways.assertEmpty("gw1", "gw2");
+    await gateways.assertEmpty("gw1", "gw2", "gw3");
   },
   "wan",
 );

@@ -43,6 +43,15 @@ export function latest(tasks: readonly Task[]): Task | undefined {
   );
 }
 
+/** Another control server has made this session here. */
+export class SessionExists extends ScistreamError {
+  constructor(cause: unknown) {
+    const sentence =
+      "this session exists already in the Swarm, of another control server with the same --swarm-name";
+    super("INVALID_UID", sentence, { status: Status.ALREADY_EXISTS, cause });
+  }
+}
+
 /** What sessions' services are made through. */
 export class Services {
   constructor(readonly swarm: Swarm, readonly name: string) {}
@@ -87,17 +96,13 @@ export class Services {
     return this.swarm.tasks({ namePrefix: nameOf(this.name, session) });
   }
 
-  /** @throws {ScistreamError} ALREADY_EXISTS for a session that another control server has here */
+  /** @throws {SessionExists} */
   async create(spec: ServiceSpec): Promise<string> {
     try {
       return await this.swarm.createService(spec);
     } catch (error) {
       if (!(error instanceof DockerError && error.httpStatus === 409)) throw error;
-      throw new ScistreamError(
-        "INVALID_UID",
-        "this session exists already in the Swarm, of another control server with the same --swarm-name",
-        { status: Status.ALREADY_EXISTS, cause: error },
-      );
+      throw new SessionExists(error);
     }
   }
 
@@ -143,13 +148,15 @@ export class Services {
   }
 
   /**
-   * Waits until a task that is none of `before` listens.
+   * Waits until a task of this service that is none of `before` listens. (A service of the same name that
+   * was removed a moment ago may have some still.)
    * @throws {PortsInUse}
    * @throws {NodeFault}
    * @throws {ScistreamError} CONN_ERROR
    */
   async listening(
     { session, node, listeners }: Placed,
+    service: string,
     program: Program,
     before: ReadonlySet<string>,
     lossOf: (node: string) => string,
@@ -158,7 +165,10 @@ export class Services {
     const fault = (why: string) => new NodeFault(node, `node ${node} cannot run it: ${why}`);
     const start = performance.now();
     for (let wait = FIRST_LOOK_MS;; wait = Math.min(wait * 1.5, LAST_LOOK_MS)) {
-      const task = latest((await this.tasks(session)).filter(({ ID }) => !before.has(ID)));
+      const tasks = await this.tasks(session);
+      const task = latest(
+        tasks.filter((each) => each.ServiceID === service && !before.has(each.ID)),
+      );
       const { State = "", Err = "", ContainerStatus } = task?.Status ?? {};
       const waited = performance.now() - start;
       if (task && State === "running") {

@@ -16,7 +16,7 @@ import type {
   Placed,
 } from "../orchestrator.ts";
 import { SwarmNodes } from "./nodes.ts";
-import { latest, Services, troubleOf } from "./services.ts";
+import { latest, Services, SessionExists, troubleOf } from "./services.ts";
 import {
   type FileOfSwarm,
   LABELS,
@@ -62,6 +62,8 @@ export class SwarmOrchestrator implements Orchestrator {
   readonly #swarm: Swarm;
   readonly #services: Services;
   readonly #all = new Map<string, Kept>();
+  /** Being made, perhaps anew. */
+  readonly #opening = new Set<string>();
   /** Ended while no manager answered: removed when one does. */
   readonly #left = new Set<string>();
   readonly #over = new AbortController();
@@ -120,6 +122,7 @@ export class SwarmOrchestrator implements Orchestrator {
     const { session, id, node } = placed;
     const made = this.#made;
     const nodeId = this.#nodeId(node);
+    this.#opening.add(session);
     try {
       const [config, ...secrets] = await Promise.all([
         this.#services.put("config", session, placed.config),
@@ -128,11 +131,16 @@ export class SwarmOrchestrator implements Orchestrator {
       const spec = serviceSpec(placed, nodeId, { config, secrets }, made);
       const service = await this.#services.create(spec);
       const kept: Kept = { id, node, service, down: "", ending: false };
-      kept.task = await this.#listening(placed, new Set());
+      kept.task = await this.#listening(placed, service, new Set());
       this.#all.set(session, kept);
     } catch (error) {
-      await this.#remove(session, SLACK_MS);
+      // What another control server has of this session is not ours to end; its files are in use.
+      if (error instanceof SessionExists) {
+        await this.#services.removeFiles(session, { secrets: true });
+      } else await this.#remove(session, SLACK_MS);
       throw error;
+    } finally {
+      this.#opening.delete(session);
     }
   }
 
@@ -158,7 +166,7 @@ export class SwarmOrchestrator implements Orchestrator {
       (spec) => rolled(spec, placed, nodeId, config, this.#made.program),
     );
     try {
-      kept.task = await this.#listening(placed, before);
+      kept.task = await this.#listening(placed, service, before);
       kept.node = node;
       const { signal } = this.#over;
       const nodes = () => this.#nodes;
@@ -272,10 +280,10 @@ export class SwarmOrchestrator implements Orchestrator {
     return id;
   }
 
-  #listening(placed: Placed, before: ReadonlySet<string>): Promise<Task> {
+  #listening(placed: Placed, service: string, before: ReadonlySet<string>): Promise<Task> {
     const lossOf = (node: string) => this.#nodes.lossOf(node);
     const { program } = this.#made;
-    return this.#services.listening(placed, program, before, lossOf, this.#over.signal);
+    return this.#services.listening(placed, service, program, before, lossOf, this.#over.signal);
   }
 
   async #assertManager(): Promise<void> {
@@ -360,7 +368,8 @@ export class SwarmOrchestrator implements Orchestrator {
 
   async #removeLeft(): Promise<void> {
     for (const session of [...this.#left]) {
-      if (!this.#all.has(session)) await this.#remove(session, SLACK_MS);
+      const isBack = this.#all.has(session) || this.#opening.has(session);
+      if (!isBack) await this.#remove(session, SLACK_MS);
     }
   }
 
