@@ -109,6 +109,8 @@ export type { ConnectionLimits, ServerLimits } from "./lib/protocol/limits.ts";
 export type { ServerTls } from "./lib/protocol/server.ts";
 export type { DockerHost, DockerTls, TcpHost, UnixHost } from "./lib/docker/host.ts";
 export { type DataServerSettings, parseType } from "./lib/s2ds/types.ts";
+export type { EngineName } from "./lib/s2ds/type_names.ts";
+export type { PlacedSettings } from "./lib/s2ds/placed/placed.ts";
 export type { ProxySettings } from "./lib/s2ds/proxy/proxied.ts";
 export type { S2dsSettings, Wan } from "./lib/s2ds/s2ds.ts";
 export type { Limits } from "./lib/s2ds/proxy/proxy.ts";

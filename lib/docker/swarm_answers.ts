@@ -23,6 +23,8 @@ export function readNode(answer: Shape): SwarmNode {
   const spec = answer.part("Spec");
   const status = answer.part("Status");
   const manager = answer.partIfAny("ManagerStatus");
+  // A node that has just joined has not said yet.
+  const description = answer.partIfAny("Description");
   return {
     ID: answer.text("ID"),
     Spec: {
@@ -30,8 +32,10 @@ export function readNode(answer: Shape): SwarmNode {
       Role: spec.text("Role"),
       Availability: spec.text("Availability"),
     },
-    // A node that has just joined has not said yet.
-    Description: { Hostname: answer.partIfAny("Description")?.text("Hostname", "") ?? "" },
+    Description: {
+      Hostname: description?.text("Hostname", "") ?? "",
+      Architecture: description?.partIfAny("Platform")?.text("Architecture", "") ?? "",
+    },
     Status: {
       State: status.text("State"),
       Message: status.text("Message", ""),

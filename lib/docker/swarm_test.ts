@@ -67,7 +67,7 @@ Deno.test("swarm: what an answer may leave out", async () => {
   assertEquals(await swarm.nodes(), [{
     ID: "a",
     Spec: { Labels: {}, ...role },
-    Description: { Hostname: "" },
+    Description: { Hostname: "", Architecture: "" },
     Status: { State: "unknown", Message: "", Addr: "" },
     ManagerStatus: undefined,
   }]);

@@ -35,7 +35,11 @@ export interface SwarmNode {
     /** `active`, `pause` (gets no new tasks) or `drain` (loses those that it has). */
     Availability: string;
   };
-  Description: { Hostname: string };
+  Description: {
+    Hostname: string;
+    /** Such as `x86_64`; empty until it has said. */
+    Architecture: string;
+  };
   Status: {
     /** `ready`, `down`, `unknown` or `disconnected`. */
     State: string;

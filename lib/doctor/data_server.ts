@@ -6,8 +6,10 @@ import { DockerEngine, DockerError } from "../docker/engine.ts";
 import { noImage } from "../docker/errors.ts";
 import { type DockerHost, nameOf } from "../docker/host.ts";
 import { ask } from "../machine.ts";
+import { OWN_IMAGE } from "../s2ds/placed/s2ds_program.ts";
 import { requirement } from "../s2ds/types.ts";
 import { type Check, fail, failed, type Finding, ok, skip, warn } from "./check.ts";
+import { swarmChecks } from "./swarm.ts";
 
 /** What forwards here. */
 export interface DataServerSettings {
@@ -15,6 +17,8 @@ export interface DataServerSettings {
   /** Where the Docker Engine is. */
   dockerHost: DockerHost;
   image?: string;
+  /** What runs containers. */
+  engine: "docker" | "swarm";
 }
 
 /** An engine that is well answers within milliseconds. */
@@ -27,16 +31,18 @@ const PROGRAMS = [
   { name: "stunnel", package: "stunnel4", args: ["-version"], oldest: [5, 56] },
 ] as const;
 
-/** `docker`, `image`, `haproxy`, `nginx`, `stunnel`. */
+/** `docker`, `image`, `haproxy`, `nginx`, `stunnel`; in a Swarm `swarm` and `gateways` too. */
 export function dataServerChecks(settings: DataServerSettings): Check[] {
   const needed = requirement(settings.type);
-  const contained = needed?.as === "container";
+  const contained = needed?.as === "container" || settings.engine === "swarm";
   return [
     { name: "docker", look: () => docker(settings, contained) },
     {
       name: "image",
-      look: () => image(settings, contained ? settings.image ?? needed.proxy.image : undefined),
+      look: () =>
+        image(settings, contained ? settings.image ?? needed?.proxy.image ?? OWN_IMAGE : undefined),
     },
+    ...settings.engine === "swarm" && contained ? swarmChecks(settings.dockerHost) : [],
     ...PROGRAMS.map((program) => ({
       name: program.name,
       look: (signal: AbortSignal) =>
@@ -66,12 +72,23 @@ async function docker({ type, dockerHost }: DataServerSettings, needed: boolean)
   }
 }
 
-async function image({ type, dockerHost }: DataServerSettings, name?: string): Promise<Finding> {
+async function image(
+  { type, dockerHost, engine: runs }: DataServerSettings,
+  name?: string,
+): Promise<Finding> {
   if (name === undefined) return skip(`not needed by ${type}`);
   const engine = new DockerEngine({ host: dockerHost, patienceMs: ENGINE_MS });
   try {
     const found = await engine.inspectImage(name);
-    return found ? ok(`${name} (${found.Id.slice(0, 19)})`) : failed(noImage(name, 404));
+    if (found) {
+      const elsewhere = runs === "swarm" ? ", here; every other node needs the same" : "";
+      return ok(`${name} (${found.Id.slice(0, 19)})${elsewhere}`);
+    }
+    if (runs === "docker") return failed(noImage(name, 404));
+    return warn(
+      `${name} is not on this manager, so each node asks its registry at every start`,
+      `put it on every node: docker pull ${name}, or docker save here and docker load there`,
+    );
   } catch (error) {
     if (!(error instanceof DockerError)) throw error;
     return skip("no engine answers, so its images are not known");

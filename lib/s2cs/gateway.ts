@@ -246,6 +246,15 @@ export class Gateway {
     ).length;
   }
 
+  /** How many sessions each node has, by its name. */
+  countByNode(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { session: { node } } of this.#sessions.all()) {
+      counts.set(node, (counts.get(node) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** How many sessions there are. */
   get size(): number {
     return this.#sessions.size;
@@ -302,7 +311,8 @@ export class Gateway {
   /** The data server brought this session's channels back. */
   up(hash: string): void {
     const live = this.#sessions.get(hash);
-    if (live?.session.state !== "failed" || live.ending) return;
+    // What runs on its new node is not yet the session.
+    if (live?.session.state !== "failed" || live.ending || live.moving) return;
     this.#lives.step(live, "recover", `recovered; before, ${live.session.reason}`);
   }
 

@@ -8,6 +8,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { TOTALS, type Totals, type Traffic } from "../s2ds/totals.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import type { Counters, Histogram as Counted } from "./counters.ts";
+import { type NodeNumbers, nodesToTell } from "./node_metrics.ts";
 import type { CallerLimits } from "./settings.ts";
 import { type State, STATES } from "./state.ts";
 
@@ -24,6 +25,8 @@ export interface Measured {
   earlyHellos: () => number;
   /** Data ports. */
   ports: { readonly used: number; readonly free: number };
+  /** What sessions have of each node; undefined where the gateway is one machine. */
+  nodes?: () => NodeNumbers[];
   /** What the data server has carried; undefined where it does not count. */
   traffic: () => Promise<Traffic | undefined>;
   /** When its certificate expires, in milliseconds since 1970 UTC; undefined without one. */
@@ -37,6 +40,9 @@ interface Sample {
   /** Where it is not the metric's own. */
   metricName?: string;
 }
+
+/** Rates are told in kilobytes. */
+const KILO = 1000;
 
 type Read = () => Sample[] | Promise<Sample[]>;
 
@@ -145,6 +151,41 @@ export function registryOf(measured: Measured): Registry {
     { labels: { state: "used" }, value: measured.ports.used },
     { labels: { state: "free" }, value: measured.ports.free },
   ]);
+  const { nodes } = measured;
+  if (nodes) {
+    const ofEach = (read: (node: NodeNumbers) => Sample[]): Read => () =>
+      nodesToTell(nodes()).flatMap((node) =>
+        read(node).map(({ labels, value }) => ({ labels: { node: node.name, ...labels }, value }))
+      );
+    gauge(
+      "scistream_nodes",
+      "Nodes that take sessions now",
+      () => [{ value: nodes().filter(({ open }) => open).length }],
+    );
+    gauge(
+      "scistream_node_sessions",
+      "Sessions of each node",
+      ofEach(({ sessions }) => [{ value: sessions }]),
+    );
+    gauge(
+      "scistream_node_ports",
+      "Data ports of each node",
+      ofEach(({ used, free }) => [
+        { labels: { state: "used" }, value: used },
+        { labels: { state: "free" }, value: free },
+      ]),
+    );
+    gauge(
+      "scistream_node_reserved_bytes_per_second",
+      "Rates of each node's sessions together",
+      ofEach(({ reserved }) => [{ value: reserved * KILO }]),
+    );
+    gauge(
+      "scistream_node_capacity_bytes_per_second",
+      "What the rates of each node's sessions may reach",
+      ofEach(({ capacity }) => capacity > 0 ? [{ value: capacity * KILO }] : []),
+    );
+  }
 
   counter(
     "scistream_calls_total",

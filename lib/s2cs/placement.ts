@@ -53,6 +53,21 @@ export class Found {
   }
 }
 
+/** What a node's sessions have of it. */
+export interface NodeLoad {
+  name: string;
+  /** Whether it takes sessions now. */
+  open: boolean;
+  /** Ports that sessions hold. */
+  used: number;
+  /** Ports that a session could have now. */
+  free: number;
+  /** Kilobytes per second. */
+  reserved: Rate;
+  /** Kilobytes per second that they may reach; 0 where that is not bounded, or not known. */
+  capacity: Rate;
+}
+
 /** What the sessions of a node have together. */
 interface Load {
   ports: PortPool;
@@ -105,6 +120,24 @@ export class Placement {
   /** Ports that no session holds, on the nodes that take sessions now. */
   get free(): number {
     return this.#options.nodes().reduce((sum, { name }) => sum + this.#load(name).ports.free, 0);
+  }
+
+  /** Every node that takes sessions now, or has some. */
+  loads(): NodeLoad[] {
+    const open = this.#options.nodes();
+    const names = new Set(open.map(({ name }) => name));
+    const closed = [...this.#loads].filter(([name, { ports }]) =>
+      ports.used > 0 && !names.has(name)
+    );
+    return [
+      ...open.map(({ name, capacity }) => {
+        const { ports: { used, free }, reserved } = this.#load(name);
+        return { name, open: true, used, free, reserved, capacity };
+      }),
+      ...closed.map(([name, { ports: { used }, reserved }]) => ({
+        ...{ name, open: false, used, free: 0, reserved, capacity: 0 },
+      })),
+    ];
   }
 
   /**

@@ -72,6 +72,25 @@ Deno.test("a node that cannot is not tried again for this session, and comes las
   assertThrows(() => made.take({ channels: 1, rate: 0 }, found), ScistreamError);
 });
 
+Deno.test("the loads are those of nodes that take sessions, and of others that have some", () => {
+  const { made, set } = placement([node("a", 100), node("b")]);
+  made.take({ channels: 3, rate: 40 });
+  made.take({ channels: 1, rate: 0 });
+  const b = { name: "b", open: true, used: 1, free: 9, reserved: 0, capacity: 0 };
+  assertEquals(made.loads(), [
+    { name: "a", open: true, used: 3, free: 7, reserved: 40, capacity: 100 },
+    b,
+  ]);
+  set([node("b")]);
+  assertEquals(made.loads(), [
+    b,
+    { name: "a", open: false, used: 3, free: 0, reserved: 40, capacity: 0 },
+  ]);
+  const a = node("a", 100);
+  made.give({ node: a, ports: [5100, 5101, 5102], rate: 40 });
+  assertEquals(made.loads(), [b]);
+});
+
 Deno.test("a node that is lost takes nothing more; what is there is known when it is back", () => {
   const { made, set, where } = placement([node("a"), node("b")], "5100-5101");
   assertEquals(where(2), "a");

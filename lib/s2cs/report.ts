@@ -52,12 +52,11 @@ export function sessionStatus(
 /** What the owner of a session has to do that has other listeners than it was told. */
 function movedWarning({ role, node, listeners, moved }: Session): string[] {
   if (!moved) return [];
-  const who = role === "PROD"
-    ? "give them to the consumer's side, as --targets of `s2uc update`"
-    : "have the application connect to them";
+  const listens = listeners.join(",");
+  const next = role === "PROD"
+    ? `tell them to the consumer's gateway: s2uc update UID --s2cs ITS_HOST:PORT --targets ${listens}`
+    : `have the application connect to them: ${listens}`;
   return [
-    `node ${moved.from} was lost, and the session is on ${node} now; it has new listeners, so ${who}: ${
-      listeners.join(",")
-    }`,
+    `this session was moved from node ${moved.from} to ${node}, and has new listeners; ${next}`,
   ];
 }

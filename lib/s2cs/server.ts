@@ -142,6 +142,13 @@ export async function startS2cs(options: S2csOptions): Promise<S2cs> {
       pendingCalls: () => guard.pending,
       earlyHellos: () => gateway.earlyHellos,
       ports: settings.placement,
+      nodes: dataServer.nodes && (() => {
+        const sessions = gateway.countByNode();
+        return settings.placement.loads().map((load) => ({
+          ...load,
+          sessions: sessions.get(load.name) ?? 0,
+        }));
+      }),
       traffic: () => dataServer.traffic(),
       certificateEndsMs: () => tls && expiryOf(tls.cert),
     };

@@ -21,9 +21,9 @@ export type TypeName = typeof NAMES[number];
 export const TYPE_NAMES: string[] = [...NAMES];
 
 /** What runs containers: the Docker Engine of one machine, or a Swarm on its nodes. */
-export const ENGINES = ["docker", "swarm"] as const;
+export const ENGINES: readonly EngineName[] = ["docker", "swarm"];
 /** One of them. */
-export type EngineName = typeof ENGINES[number];
+export type EngineName = "docker" | "swarm";
 
 /** Types that can run in a Swarm. */
 export const IN_SWARM: readonly TypeName[] = ["S2DS", "Haproxy", "Nginx", "Stunnel"];

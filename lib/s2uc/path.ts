@@ -27,9 +27,12 @@ export function pathOf(sides: readonly Side[]): Path | undefined {
   if (!prod || !cons || prods.length + others.length > 0) return undefined;
   const channels = cons.status.channels.map(({ listener, target }): PathChannel => {
     const same = prod.status.channels.find((each) => each.listener === target);
-    // A gateway has an address on either side, and does not always know by which it is reached.
+    // A gateway has an address on either side, and does not always know by which it is reached. After
+    // a move the same port at another address is that of the node that was lost.
     const near = same ??
-      prod.status.channels.find((each) => target && portOf(each.listener) === portOf(target));
+      (isMoved(prod)
+        ? undefined
+        : prod.status.channels.find((each) => target && portOf(each.listener) === portOf(target)));
     return {
       consumer_listener: listener,
       consumer_target: target,
@@ -40,6 +43,10 @@ export function pathOf(sides: readonly Side[]): Path | undefined {
   });
   const meets = channels.length > 0 && channels.every((each) => each.meets !== "no");
   return { session: cons.status.session, meets, channels };
+}
+
+function isMoved({ status }: Side): boolean {
+  return status.moved_ms > 0;
 }
 
 function portOf(address: string): string {
@@ -59,8 +66,16 @@ export function pathLines(sides: readonly Side[], path: Path | undefined, nowMs:
     ...path.channels.map((channel) => `  ${wayOf(channel)}`),
     path.meets
       ? "the consumer's side leads to the producer's"
-      : "the consumer's side does NOT lead to the producer's: update its targets, or was it made with another's listeners?",
+      : `the consumer's side does NOT lead to the producer's: ${adviceOn(sides)}`,
   ];
+}
+
+function adviceOn(sides: readonly Side[]): string {
+  const moved = sides.find((side) => side.status.role === "PROD" && isMoved(side));
+  const cons = sides.find(({ status }) => status.role === "CONS");
+  if (!moved || !cons) return "update its targets, or was it made with another's listeners?";
+  const listeners = moved.status.channels.map(({ listener }) => listener);
+  return `s2uc update UID --s2cs ${cons.s2cs} --targets ${listeners.join(",")}`;
 }
 
 function wayOf(channel: PathChannel): string {

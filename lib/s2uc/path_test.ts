@@ -29,6 +29,18 @@ Deno.test("the consumer's side leads to the producer's, or it does not", () => {
   assertEquals(meets(["a:1"], []), [false, ""]);
 });
 
+Deno.test("to the node that a session was moved from, nothing leads; what to type is said", () => {
+  const here = prod("b:1", "b:2");
+  const moved = { ...here, status: { ...here.status, node: "gw2", moved_ms: 1 } };
+  const lost = [moved, cons("a:1", "a:2")];
+  assertEquals(pathOf(lost)?.channels.map(({ meets }) => meets), ["no", "no"]);
+  assertEquals(
+    pathLines(lost, pathOf(lost), 2000).at(-1),
+    "the consumer's side does NOT lead to the producer's: s2uc update UID --s2cs cons:1 --targets b:1,b:2",
+  );
+  assertEquals(pathOf([moved, cons("b:1", "b:2")])?.meets, true);
+});
+
 Deno.test("a path needs one side of each", () => {
   assertEquals(pathOf([prod("a:1")]), undefined);
   assertEquals(pathOf([prod("a:1"), prod("a:1")]), undefined);

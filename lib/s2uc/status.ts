@@ -31,11 +31,16 @@ export function humanTime(seconds: number): string {
   return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
 }
 
+/** A session's type, and where it is that: "Haproxy on gw2"; of a gateway of one machine the type alone. */
+export function placeOf({ type, node }: Pick<SessionStatus, "type" | "node">): string {
+  return node ? `${type} on ${node}` : type;
+}
+
 /** One session in full, with a line per channel. */
 export function statusLines(status: SessionStatus, nowMs: number): string[] {
   const age = humanTime((nowMs - status.created_ms) / 1000);
   const lines = [
-    `session ${status.session}: ${status.state}, ${status.role}, ${status.type}, ${age} old` +
+    `session ${status.session}: ${status.state}, ${status.role}, ${placeOf(status)}, ${age} old` +
     (status.rate > 0
       ? `, rate ${status.rate} kB/s ${status.rate_enforced ? "enforced" : "asked for"}`
       : ""),
@@ -82,6 +87,7 @@ export function listLines(
   if (all.length === 0) return ["no sessions"];
   // Where callers are not known, nobody owns anything.
   const owned = all.some(({ each }) => each.owner !== "");
+  const placed = all.some(({ each }) => each.node !== "");
   const rows = all.map(({ s2cs, each }) => {
     const uncounted = each.channels.some((channel) => channel.uncounted);
     const sum = (
@@ -94,6 +100,7 @@ export function listLines(
       each.role,
       each.state,
       each.type,
+      ...placed ? [`${each.node || "-"}${each.moved_ms > 0 ? " (moved)" : ""}`] : [],
       humanTime((nowMs - each.created_ms) / 1000),
       String(each.channels.length),
       sum("connections_open"),
@@ -109,6 +116,7 @@ export function listLines(
       "ROLE",
       "STATE",
       "TYPE",
+      ...placed ? ["NODE"] : [],
       "AGE",
       "CHANNELS",
       "OPEN",

@@ -5,7 +5,7 @@
 import type { Channel, SessionStatus } from "../../proto/messages.ts";
 import { printable } from "../cli/printable.ts";
 import { humanRate, type Rates, type Seen, sparkline, sumOf } from "./rates.ts";
-import { humanBytes, humanTime } from "./status.ts";
+import { humanBytes, humanTime, placeOf } from "./status.ts";
 
 /** What is known of one control server. */
 export interface Watched {
@@ -33,6 +33,7 @@ export function viewLines(
       `${s2cs}: ${trouble || (atMs === 0 ? "connecting" : count)}`,
       ...sessions.flatMap((seen) => [
         `  ${titleOf(seen.status, atMs)}`,
+        ...movedLine(seen.status, atMs),
         ...inFull ? channelLines(seen, columns, atMs) : summaryLines(seen, columns, atMs),
       ]),
     ];
@@ -42,9 +43,20 @@ export function viewLines(
 
 /** What a session is, and how it is. */
 function titleOf(status: SessionStatus, nowMs: number): string {
-  const { session, state, role, type, created_ms, reason } = status;
+  const { session, state, role, created_ms, reason } = status;
   const age = humanTime((nowMs - created_ms) / 1000);
-  return `${session} ${state}, ${role}, ${type}, ${age} old${reason && `: ${reason}`}`;
+  return `${session} ${state}, ${role}, ${placeOf(status)}, ${age} old${reason && `: ${reason}`}`;
+}
+
+/** Of a session that is on another node than it was: somebody has to pass its listeners on. */
+function movedLine({ moved_ms, channels }: SessionStatus, nowMs: number): string[] {
+  if (moved_ms === 0) return [];
+  const ago = humanTime((nowMs - moved_ms) / 1000);
+  return [`    moved ${ago} ago, its listeners are now ${listenersOf(channels)}`];
+}
+
+function listenersOf(channels: readonly Channel[]): string {
+  return channels.map(({ listener }) => listener).join(",");
 }
 
 function channelLines({ status, rates }: Seen, columns: number, nowMs: number): string[] {
@@ -106,14 +118,15 @@ function latestError(channels: readonly Channel[]): Channel[] {
 
 /** A session on one line, of which only the beginning changes by itself. */
 export function sessionLine({ status, rates }: Seen): string {
-  const { session, state, role, type, reason, channels } = status;
+  const { session, state, role, moved_ms, reason, channels } = status;
   const { toTarget, fromTarget } = sumOf(rates);
   const [error] = latestError(channels);
   const flows = channels.some(({ uncounted }) => uncounted)
     ? ""
     : `; to target ${humanRate(toTarget.at(-1) ?? 0)}, back ${humanRate(fromTarget.at(-1) ?? 0)}`;
   return printable(
-    `${session} ${state}, ${role}, ${type}${flows}; ${connections(channels)}` +
+    `${session} ${state}, ${role}, ${placeOf(status)}${flows}; ${connections(channels)}` +
+      (moved_ms > 0 ? `; moved, its listeners are now ${listenersOf(channels)}` : "") +
       (reason && `; reason: ${reason}`) + (error ? `; last error: ${error.last_error}` : ""),
   );
 }

@@ -79,6 +79,22 @@ Deno.test("one session in full, and all of them in short", () => {
   );
 });
 
+Deno.test("of a session on a node it tells which, and of one that has moved its listeners", () => {
+  const there = sessionOf({ type: "Haproxy", node: "gw2", moved_ms: 2000 });
+  const server = { s2cs: "10.0.0.9:5000", atMs: 5000, sessions: seenOf(there), trouble: "" };
+  for (const inFull of [true, false]) {
+    assertEquals(viewLines([server], { columns: 80, inFull }).slice(1, 3), [
+      "  1a2b3c4d streaming, PROD, Haproxy on gw2, 4s old",
+      "    moved 3s ago, its listeners are now 10.0.0.9:5100",
+    ]);
+  }
+  assertEquals(
+    sessionLine(seenOf(there)[0] as ReturnType<typeof seenOf>[0]),
+    "1a2b3c4d streaming, PROD, Haproxy on gw2; to target 0 bit/s, back 0 bit/s; 0 open, 4 total; " +
+      "moved, its listeners are now 10.0.0.9:5100",
+  );
+});
+
 Deno.test("fit cuts at the column, and shows that it did", () => {
   assertEquals(fit("abcdef", 6), "abcdef");
   assertEquals(fit("abcdefg", 6), "abcde…");

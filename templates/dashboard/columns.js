@@ -46,6 +46,13 @@ export const SESSION_COLUMNS = [
     by: (row) => row.owner,
   },
   {
+    key: "node",
+    title: "Node",
+    kind: "text",
+    text: (row) => row.node || "–",
+    by: (row) => row.node,
+  },
+  {
     key: "listeners",
     title: "Listeners",
     kind: "text",
@@ -177,6 +184,26 @@ export const CHANNEL_COLUMNS = [
     by: (row) => row.errorMs,
   },
 ];
+
+/**
+ * @param {{ owners: boolean, nodes: boolean }} known whether anybody owns sessions here, and whether
+ *   they are on nodes
+ */
+export function sessionColumns({ owners, nodes }) {
+  return SESSION_COLUMNS.filter(({ key }) =>
+    (owners || key !== "owner") && (nodes || key !== "node")
+  );
+}
+
+/**
+ * @param {Row} row
+ * @param {number} now
+ */
+export function sessionAbout(row, now) {
+  const owner = row.owner && `of ${row.owner}, `;
+  const node = row.node && ` on ${row.node}`;
+  return `${owner}${row.listeners}${node}, made ${age(now - row.created)} ago`;
+}
 
 /**
  * @param {Row[]} rows

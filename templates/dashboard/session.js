@@ -1,6 +1,6 @@
 // The page of one session.
 import { drawChart } from "./chart.js";
-import { CHANNEL_COLUMNS, sessionFigures } from "./columns.js";
+import { CHANNEL_COLUMNS, sessionAbout, sessionFigures } from "./columns.js";
 import { follow, page, rows, write, writeFigures } from "./live.js";
 import { Table } from "./table.js";
 import "./theme.js";
@@ -24,6 +24,8 @@ function show(at) {
     dialog?.close();
     return;
   }
+  // Of a session that is moved, listeners and node are others.
+  write(document.getElementById("about"), sessionAbout(row, at));
   writeFigures(sessionFigures(row));
   const all = [row.reason, row.error, ...row.warnings].filter(Boolean);
   if (notes.children.length !== all.length) {

@@ -7,10 +7,10 @@ import { Eta } from "eta";
 import {
   CHANNEL_COLUMNS,
   figures,
-  SESSION_COLUMNS,
+  sessionAbout,
+  sessionColumns,
   sessionFigures,
 } from "../../../templates/dashboard/columns.js";
-import { age } from "../../../templates/dashboard/format.js";
 import figuresTemplate from "../../../templates/dashboard/figures.eta" with { type: "text" };
 import overviewTemplate from "../../../templates/dashboard/overview.eta" with { type: "text" };
 import pageTemplate from "../../../templates/dashboard/page.eta" with { type: "text" };
@@ -36,12 +36,16 @@ interface Common {
   visitor?: Visitor;
 }
 
-/** All sessions that the visitor sees. */
-export function overviewPage(common: Common, seen: Seen, past: Past): Answer {
+/** All sessions that the visitor sees; `nodes` is whether they are on nodes. */
+export function overviewPage(
+  { nodes, ...common }: Common & { nodes: boolean },
+  seen: Seen,
+  past: Past,
+): Answer {
   const rows = [...seen.rows] as [string, Row][];
   // Where nobody is known, nobody owns a session.
   const owners = common.visitor?.who !== undefined;
-  const columns = SESSION_COLUMNS.filter(({ key }) => owners || key !== "owner");
+  const columns = sessionColumns({ owners, nodes });
   const newest = rows.toSorted(([, a], [, b]) => b.created - a.created);
   const main = eta.renderString(overviewTemplate, {
     figures: figuresOf(figures(rows.map(([, row]) => row)), "Sessions"),
@@ -52,7 +56,7 @@ export function overviewPage(common: Common, seen: Seen, past: Past): Answer {
     title: `SciStream gateway ${common.gateway}`,
     script: scriptPath("overview.js"),
     here: "/",
-    data: { at: seen.at, rows: Object.fromEntries(rows), past, owners, events: "/events" },
+    data: { at: seen.at, rows: Object.fromEntries(rows), past, owners, nodes, events: "/events" },
     main,
   });
 }
@@ -61,11 +65,11 @@ export function overviewPage(common: Common, seen: Seen, past: Past): Answer {
 export function sessionPage(common: Common, seen: Seen, past: Past): Answer {
   const row = seen.rows.get(HEAD) as Row;
   const channels = ([...seen.rows] as [string, ChannelRow][]).filter(([key]) => key !== HEAD);
-  const { id, owner, created } = row;
+  const { id } = row;
   const here = `/sessions/${id}`;
   const main = eta.renderString(sessionTemplate, {
     id,
-    about: `${owner ? `of ${owner}, ` : ""}${row.listeners}, made ${age(seen.at - created)} ago`,
+    about: sessionAbout(row, seen.at),
     mayRelease: common.visitor?.mayRelease,
     notes: [row.reason, row.error, ...row.warnings].filter(Boolean),
     figures: figuresOf(sessionFigures(row), "State"),

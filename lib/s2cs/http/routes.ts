@@ -97,7 +97,7 @@ export class Routes {
 
   async #read(asked: Asked): Promise<Answer> {
     const { path } = asked;
-    const { visitors, registry, feed, view, control, observer } = this.#parts;
+    const { visitors, registry, feed, view, control, observer, measured } = this.#parts;
     const common = { gateway: String(control) };
     if (path === "/sign-in") return this.#signInPage(asked.query.get("next") ?? "/");
     const [, id, events] = /^\/(?:sessions\/([0-9a-f]{8}))?(\/?events)?$/.exec(path) ?? [null];
@@ -127,7 +127,8 @@ export class Routes {
     const now = await observer.now();
     const { who } = visitor;
     const page = { ...common, visitor };
-    if (!id) return overviewPage(page, view.all(now, who), view.past(now, who));
+    const nodes = measured.nodes !== undefined;
+    if (!id) return overviewPage({ ...page, nodes }, view.all(now, who), view.past(now, who));
     const seen = view.one(now, who, id);
     if (!seen.rows.has(HEAD)) return line(404, `there is no session ${id} here that you may see`);
     return sessionPage(page, seen, view.past(now, who, id));

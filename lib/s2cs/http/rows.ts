@@ -16,6 +16,8 @@ export interface Row {
   state: string;
   reason: string;
   owner: string;
+  /** Where its listeners are; empty where the gateway is one machine. */
+  node: string;
   /** Milliseconds since 1970 UTC. */
   created: number;
   /** Kilobytes per second; 0 is no limit. */
@@ -77,6 +79,7 @@ export function rowOf(status: SessionStatus): Row {
     state: status.state,
     reason: status.reason,
     owner: status.owner,
+    node: status.node,
     created: status.created_ms,
     rate: status.rate,
     enforced: status.rate_enforced,

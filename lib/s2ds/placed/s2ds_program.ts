@@ -12,6 +12,8 @@ import type { SessionFile } from "../forwarder/session_file.ts";
 import type { Wan } from "../s2ds.ts";
 import type { Program } from "./program.ts";
 
+/** What scripts/image.sh makes. */
+export const OWN_IMAGE: string = `scistream:${VERSION}`;
 const CONFIG = "/etc/scistream/session.json";
 const SECRET = "/etc/scistream/session.secret";
 /** Of scripts/image.sh's image. */
@@ -34,7 +36,7 @@ export function s2dsProgram({ wan, udp, limits }: S2dsProgramSettings): Program 
   const hidden = wan === "tls";
   return {
     name: "s2ds",
-    image: `scistream:${VERSION}`,
+    image: OWN_IMAGE,
     abilities: { limit: true, allow: true, protects: hidden },
     mostTasks: 128,
     sharesPorts: true,
