@@ -1,6 +1,7 @@
 import { command, Exit, type Group, type Io } from "../lib/cli/command.ts";
 import { openAccess, warnIfShared, warnOfShownSecret } from "../lib/cli/auth_flags.ts";
 import { type Options, UsageError } from "../lib/cli/flags.ts";
+import { readJanus } from "../lib/cli/janus_flags.ts";
 import { limitsOf } from "../lib/cli/limit_flags.ts";
 import { levelsOf, openLog } from "../lib/cli/log_flags.ts";
 import { reloader } from "../lib/cli/reloader.ts";
@@ -68,6 +69,7 @@ while it runs is named.`,
         }: name its address for consumers with --lan-ip, and for other gateways with --wan-ip`,
       );
     }
+    const janus = type === "Janus" ? await readJanus(options, io.env, io.err) : undefined;
     const changeable = await readChangeable(options, io, log);
     const { startS2cs } = await import("../lib/s2cs/server.ts");
     survive((message) => log("error", message));
@@ -76,6 +78,7 @@ while it runs is named.`,
       ...changeable,
       allow: changeable.allow,
       dockerHost: engine,
+      janus,
       limits: {
         threads: Math.min(navigator.hardwareConcurrency, MOST_THREADS),
         connections: options.proxyConnections,

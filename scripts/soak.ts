@@ -16,9 +16,12 @@ import { Turns } from "./soak/turns.ts";
 
 const MINUTE_MS = 60_000;
 
+/** Janus takes a controller and its nodes. */
+const TYPES = TYPE_NAMES.filter((type) => type !== "Janus");
+
 const flags = {
   minutes: parsed("how long", minutes, { value: "N", default: "60" }),
-  types: list(`data server types: ${TYPE_NAMES.join(", ")}; all if not given`, parseType, {
+  types: list(`data server types: ${TYPES.join(", ")}; all if not given`, parseType, {
     value: "TYPE,…",
     default: "",
   }),
@@ -43,7 +46,7 @@ async function main(argv: string[]): Promise<number> {
     return 0;
   }
   const { options } = parseCommandLine(argv, { ...flags, ...hidden }, []);
-  const types = options.types.length > 0 ? options.types : TYPE_NAMES;
+  const types = options.types.length > 0 ? options.types : TYPES;
   const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] as number;
   const reason = types.some(inContainers) ? whyNoEngine() : undefined;
   if (reason) throw new UsageError(`no Docker Engine can be started, choose --types: ${reason}`);

@@ -31,7 +31,7 @@ const COMMAND_LINES: [string[], RegExp][] = [
   ],
   [
     ["s2cs", "--type", "janus"],
-    /\[NOT_IMPLEMENTED\] data server type Janus is not built in yet/,
+    /--type Janus needs --janus-url URL/,
   ],
   [["s2cs", "--stunnel-ciphers", "NULL"], /--stunnel-ciphers: "NULL" is neither default nor null/],
   [

@@ -17,7 +17,8 @@ import { eventually, leftOutIf } from "./harness.ts";
 import { Pair, type Stream } from "./pair.ts";
 
 const IN_CONTAINERS = ["Haproxy", "Nginx", "Stunnel", "DockerSock"];
-const TYPES = TYPE_NAMES.filter((type) => type !== "Mock");
+// Janus' have tests of their own.
+const TYPES = TYPE_NAMES.filter((type) => type !== "Mock" && type !== "Janus");
 const { ignore, because } = leftOutIf(whyNoEngine());
 
 /** One engine for all these tests: both gateways of a pair are on it. */

@@ -9,6 +9,7 @@ import { PortRange, RATE_POLICIES } from "../protocol/values.ts";
 import { ENGINES, IN_SWARM, TYPE_NAMES } from "../s2ds/type_names.ts";
 import { checkAccess, isAuthenticated, serverAuthFlags } from "./auth_flags.ts";
 import { bool, choice, integer, type Options, parsed, seconds, text, UsageError } from "./flags.ts";
+import { janusFlags } from "./janus_flags.ts";
 import { limitFlags, limitsOf } from "./limit_flags.ts";
 import { logFlags } from "./log_flags.ts";
 
@@ -43,7 +44,7 @@ export const s2csFlags = {
     default: "5100-5200",
   }),
   type: text(
-    "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Mock (forwards nothing)",
+    "data server type: S2DS (built in); Haproxy or DockerSock, Nginx, Stunnel (a container for each session); HaproxySubprocess, NginxSubprocess, StunnelSubprocess (a process for each); Janus (a container for each, on a data-transfer node); Mock (forwards nothing)",
     { value: "TYPE", choices: TYPE_NAMES, default: "S2DS", short: "t" },
   ),
   engine: choice(
@@ -98,6 +99,7 @@ export const s2csFlags = {
     most: 1 << 20,
     value: "MB",
   }),
+  ...janusFlags,
   stunnelCiphers: choice(
     "default encrypts; null proves the peer and encrypts nothing, as SciStream's Python implementation does",
     ["default", "null"],

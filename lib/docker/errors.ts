@@ -2,7 +2,7 @@
  * What can go wrong between here and the Docker Engine, each with what to do about it.
  * @module
  */
-import { messageOf, quote, ScistreamError } from "../protocol/errors.ts";
+import { messageOf, oneLine, quote, ScistreamError } from "../protocol/errors.ts";
 import { type DockerHost, nameOf, type TcpHost } from "./host.ts";
 import { dockerStatus } from "./podman.ts";
 import { type SwarmErrorKind, swarmKind } from "./swarm_errors.ts";
@@ -39,14 +39,7 @@ export class DockerError extends ScistreamError {
   }
 }
 
-/** Longest message of an engine that is shown; some hold a whole command's output. */
-const LONGEST_MESSAGE = 1_000;
-
-/** A message of the engine on one line, without control characters. */
-export function oneLine(text: string): string {
-  const line = text.trim().replace(/\p{Cc}+|[\u2028\u2029]/gu, " ");
-  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}…` : line;
-}
+export { oneLine };
 
 /**
  * What a failed connect means, or TLS that was refused: with TLS 1.3 that comes with the first read. A

@@ -92,3 +92,12 @@ export function quote(value: string): string {
   const short = value.length > 64 ? `${value.slice(0, 64)}…` : value;
   return JSON.stringify(short).replace(/[\p{Cc}\u2028\u2029]/gu, "?");
 }
+
+/** Longest message of somebody else that is shown whole; some hold a whole command's output. */
+const LONGEST_MESSAGE = 1_000;
+
+/** A message of somebody else, such as an engine, on one line, without control characters. */
+export function oneLine(text: string): string {
+  const line = text.trim().replace(/\p{Cc}+|[\u2028\u2029]/gu, " ");
+  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}…` : line;
+}

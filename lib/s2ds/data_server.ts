@@ -74,7 +74,9 @@ export class NodeFault extends ScistreamError {
 
 /** An address of a node's listeners: as peers are told it, and as it is bound. */
 export interface ListenerHost {
+  /** To peers. */
   told: string;
+  /** On the node. */
   bound: string;
 }
 

@@ -12,6 +12,7 @@ const NAMES = [
   "HaproxySubprocess",
   "NginxSubprocess",
   "StunnelSubprocess",
+  "Janus",
   "Mock",
 ] as const;
 /** One of them. */

@@ -8,6 +8,10 @@ import { quote, ScistreamError } from "../protocol/errors.ts";
 import type { DataServer, DataServerEvents } from "./data_server.ts";
 import { haproxy } from "./haproxy.ts";
 import { Mock } from "./mock.ts";
+import { JanusNodes } from "./placed/janus/janus.ts";
+import { janusProgram } from "./placed/janus/program.ts";
+import type { JanusSettings } from "./placed/janus/settings.ts";
+import type { OrchestratorEvents } from "./placed/orchestrator.ts";
 import { nginx } from "./nginx.ts";
 import { PlacedSessions, type PlacedSettings } from "./placed/placed.ts";
 import type { Program } from "./placed/program.ts";
@@ -34,6 +38,8 @@ export interface DataServerSettings extends ProxySettings, S2dsSettings, PlacedS
   dockerHost: DockerHost;
   /** Container image; the type's own if not given. */
   image?: string;
+  /** For type Janus. */
+  janus?: JanusSettings;
   /** What stunnel encrypts with. */
   stunnelCiphers: StunnelCiphers;
 }
@@ -63,11 +69,9 @@ const TYPES: Record<string, Make> = {
   HaproxySubprocess: process(() => haproxy),
   NginxSubprocess: process(() => nginx),
   StunnelSubprocess: process(({ stunnelCiphers }) => stunnel(stunnelCiphers)),
+  Janus: janus,
   Mock: () => new Mock(),
 } satisfies Record<TypeName, Make>;
-
-/** Types of the reference that are not here yet. */
-const PLANNED = ["Janus"];
 
 function container(choose: Choose): Make {
   const make: Make = (type, settings, events) => {
@@ -104,6 +108,19 @@ function process(choose: Choose): Make {
   return Object.assign(make, { requirement: requires("process", choose) });
 }
 
+function janus(type: string, settings: DataServerSettings, events: DataServerEvents): DataServer {
+  const where = settings.janus;
+  if (!where) {
+    // It was this gateway's type before, and is not any more.
+    throw new ScistreamError(
+      "CONN_ERROR",
+      "what type Janus left on its nodes is not ended, because its flags are missing; start and stop s2cs with --type Janus and its flags to end it",
+    );
+  }
+  const nodes = (told: OrchestratorEvents) => new JanusNodes(where, told);
+  return new PlacedSessions(type, janusProgram, nodes, settings, events);
+}
+
 function requires(as: Requirement["as"], choose: Choose): () => Requirement {
   return () => ({ as, proxy: choose({ stunnelCiphers: "default" }) });
 }
@@ -120,20 +137,13 @@ export function isElsewhere(type: string, dockerHost: DockerHost): boolean {
 
 /**
  * The type that this name means, without regard to case.
- * @throws {ScistreamError} NOT_IMPLEMENTED, BAD_FORMAT
+ * @throws {ScistreamError} BAD_FORMAT
  */
 export function parseType(text: string): string {
   const same = (name: string) => name.toLowerCase() === text.toLowerCase();
   const type = TYPE_NAMES.find(same);
   if (type) return type;
   const choice = `choose one of ${TYPE_NAMES.join(", ")}`;
-  const planned = PLANNED.find(same);
-  if (planned) {
-    throw new ScistreamError(
-      "NOT_IMPLEMENTED",
-      `data server type ${planned} is not built in yet; ${choice}`,
-    );
-  }
   throw new ScistreamError("BAD_FORMAT", `data server type ${quote(text)} is unknown; ${choice}`);
 }
 
