@@ -232,6 +232,11 @@ test(
     const { rate, rate_enforced } = (await pair.status(first))[0] as SessionStatus;
     assertEquals([rate, rate_enforced], [1000, true]);
     await gateways.assertWhole(first.cons, "send:100000 fin read", "send:100000 fin read");
+    await soon("what was counted before goes on", async () => {
+      const [{ channels: [channel] }] = await pair.status(first) as [SessionStatus];
+      return channel !== undefined && channel.bytes_to_target > 3_100_000 &&
+        channel.bytes_to_target < 3_100_200 && !channel.uncounted;
+    });
 
     await Promise.all(streams.map((stream) => pair.release(stream)));
     await gateways.assertEmpty("gw1", "gw2", "gw3");

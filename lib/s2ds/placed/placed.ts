@@ -17,6 +17,7 @@ import {
   type Resumed,
 } from "../data_server.ts";
 import { reach } from "../../fault_points.ts";
+import { sumOf } from "../forwarder/status.ts";
 import { Tally, type Traffic, trafficOf } from "../totals.ts";
 import type { Orchestrator, OrchestratorEvents, Placed } from "./orchestrator.ts";
 import type { Channel, Limits, Program } from "./program.ts";
@@ -25,6 +26,8 @@ import type { Channel, Limits, Program } from "./program.ts";
 const RESUMED_AT_ONCE = 16;
 /** What an engine is asked about a session, it is not asked again so soon. */
 const LOOK_MS = 2_000;
+/** Each is some calls of the engine. */
+const ASKED_AT_ONCE = 32;
 
 /** What every placed type is made with. */
 export interface PlacedSettings {
@@ -44,6 +47,10 @@ interface Held {
   turn: Promise<unknown>;
   /** What its log said, and when that was asked for, by performance.now(). */
   seen?: { atMs: number; channels: Promise<ChannelStatus[]> };
+  /** What was counted by programs that another has replaced. */
+  before?: ChannelStatus[];
+  /** What the program that runs has counted, as was read last. */
+  numbers?: ChannelStatus[];
   hurry?: AbortController;
   closing?: Promise<void>;
 }
@@ -189,7 +196,9 @@ export class PlacedSessions implements DataServer {
       const { opening, channels } = next(held);
       const placed = this.#placed({ ...held, opening, channels });
       reach("update.prepared");
+      if (this.program.count) await this.#read(session, held);
       await this.#orchestrator.roll(placed);
+      this.#replaced(session, held);
       held.opening = opening;
       held.channels = channels;
     });
@@ -218,6 +227,8 @@ export class PlacedSessions implements DataServer {
     held.closing = (async () => {
       await held.turn;
       try {
+        // With its container, its log goes.
+        if (this.program.count) await this.#read(session, held);
         await this.#orchestrator.end(session, drainMs, hurry.signal);
       } finally {
         hurry.abort();
@@ -251,18 +262,42 @@ export class PlacedSessions implements DataServer {
   async #read(session: string, held: Held): Promise<ChannelStatus[]> {
     const trouble = await this.#orchestrator.trouble(session) || held.trouble;
     const log = await this.#orchestrator.log(session).catch(() => []);
-    const numbers = this.program.count?.(log, held.channels.length);
-    if (numbers && this.#sessions.has(session)) this.#tally.read(session, trafficOf(numbers));
-    return held.channels.map((channel, i) => ({
-      ...numbers?.[i] ?? { ...idleChannel(), counted: false },
-      lastError: trouble || this.program.complaint(log, channel, i) ||
-        (numbers?.[i]?.lastError ?? ""),
-    }));
+    const { count } = this.program;
+    // Of a node that is away the last is told; a program that has just been started has no numbers yet.
+    const numbers = count?.(log, held.channels.length) ?? (log.length === 0 ? held.numbers : []);
+    if (count && this.#sessions.has(session)) this.#tally.read(session, trafficOf(numbers ?? []));
+    held.numbers = numbers;
+    return held.channels.map((channel, i) => {
+      const now = numbers?.[i] ?? { ...idleChannel(), counted: count !== undefined };
+      const before = held.before?.[i];
+      const all = before ? sumOf([before, now]) : now;
+      const said = this.program.complaint(log, channel, i) || all.lastError;
+      return { ...all, lastError: trouble || said };
+    });
   }
 
-  /** By what was last read of each; nobody is asked for it. */
-  traffic(): Promise<Traffic | undefined> {
-    return Promise.resolve(this.program.count && this.#tally.traffic);
+  /** Another program has taken the place of the one that counted. */
+  #replaced(session: string, held: Held): void {
+    const { numbers, before } = held;
+    held.before = numbers?.map((channel, i) =>
+      sumOf([
+        { ...channel, connectionsOpen: 0, peers: [], speedToTarget: 0, speedFromTarget: 0 },
+        ...before?.[i] ? [before[i]] : [],
+      ])
+    ) ?? before;
+    held.numbers = undefined;
+    held.seen = undefined;
+    this.#tally.end(session);
+  }
+
+  async traffic(): Promise<Traffic | undefined> {
+    if (!this.program.count) return undefined;
+    const all = [...this.#sessions];
+    for (let i = 0; i < all.length; i += ASKED_AT_ONCE) {
+      const some = all.slice(i, i + ASKED_AT_ONCE);
+      await Promise.all(some.map(([session, held]) => this.#look(session, held)));
+    }
+    return this.#tally.traffic;
   }
 
   async stop(): Promise<void> {
