@@ -201,14 +201,19 @@ export class SwarmGateways implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends all control servers: they have released their sessions, or there is nobody to ask any more. */
+  async stop(): Promise<void> {
     this.#client?.close();
-    await this.#serving?.stop();
-    for (const gateway of this.#gateways) {
-      // Each has released its sessions, or there is nobody to ask any more.
+    this.#client = undefined;
+    for (const gateway of this.#gateways.splice(0)) {
       await gateway.process?.stop("SIGKILL");
       await gateway[Symbol.asyncDispose]();
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#serving?.stop();
     await this.swarm[Symbol.asyncDispose]();
   }
 }

@@ -12,17 +12,26 @@ import { unavailable } from "./topology.ts";
 
 const { ignore, because } = leftOutIf(whyNoEngine() ?? unavailable());
 
-function test(
-  name: string,
-  fn: (gateways: SwarmGateways) => Promise<void>,
-  way: "lan" | "wan" = "lan",
-): void {
+interface Part {
+  what: string;
+  fn: (gateways: SwarmGateways) => Promise<void>;
+}
+
+/** Parts that share a Swarm, one after the other; each leaves it empty. */
+function test(way: "lan" | "wan", ...parts: Part[]): void {
   Deno.test({
-    name: `swarm: ${name}${because}`,
+    name: `swarm: ${parts.map(({ what }) => what).join("; ")}${because}`,
     ignore,
     async fn() {
       await using gateways = await SwarmGateways.start(way);
-      await fn(gateways);
+      for (const { what, fn } of parts) {
+        try {
+          await fn(gateways);
+        } catch (error) {
+          throw new Error(`${what}: ${error}`, { cause: error });
+        }
+        await gateways.stop();
+      }
     },
   });
 }
@@ -58,136 +67,151 @@ async function moved(gateways: SwarmGateways, session: SwarmSession): Promise<Sw
   });
   const listeners = status.channels.map(({ listener }) => listener);
   assertMatch(status.reason, /^moved from node gw[13] to gw\d, because node gw[13] is down/);
-  assertMatch(status.warnings.join(), new RegExp(`new listeners, .*: ${listeners}$`));
+  assertMatch(status.warnings.join(), new RegExp(`new listeners; .* ${listeners}$`));
   return { ...session, listeners };
 }
 
-test("30 sessions are spread over the gateways, and every byte goes through", async (gateways) => {
-  const gateway = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
-  const stranger = gateways.swarm.node("gw2").host.start("socat TCP-LISTEN:5101 STDOUT");
-  await gateways.swarm.node("gw2").host.listening(5101);
-  const sessions = await Promise.all(Array.from({ length: 30 }, () => gateways.open(2)));
-  const nodes = await byNode(gateways, sessions);
-  assertEquals([...nodes].map(([name, { length }]) => `${name} ${length}`).sort(), [
-    "gw1 10",
-    "gw2 10",
-    "gw3 10",
-  ]);
-  for (const { name, wan } of gateways.swarm.nodes) {
-    for (const { listeners } of nodes.get(name) ?? []) {
-      assertEquals(listeners.map((each) => each.split(":")[0]), [wan, wan]);
-      assert(name !== "gw2" || !listeners.some((each) => each.endsWith(":5101")), "it is taken");
+const spread: Part = {
+  what: "30 sessions are spread over the gateways, and every byte goes through",
+  async fn(gateways) {
+    const gateway = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+    const stranger = gateways.swarm.node("gw2").host.start("socat TCP-LISTEN:5101 STDOUT");
+    await gateways.swarm.node("gw2").host.listening(5101);
+    const sessions = await Promise.all(Array.from({ length: 30 }, () => gateways.open(2)));
+    const nodes = await byNode(gateways, sessions);
+    assertEquals([...nodes].map(([name, { length }]) => `${name} ${length}`).sort(), [
+      "gw1 10",
+      "gw2 10",
+      "gw3 10",
+    ]);
+    for (const { name, wan } of gateways.swarm.nodes) {
+      for (const { listeners } of nodes.get(name) ?? []) {
+        assertEquals(listeners.map((each) => each.split(":")[0]), [wan, wan]);
+        assert(name !== "gw2" || !listeners.some((each) => each.endsWith(":5101")), "it is taken");
+      }
     }
-  }
-  await assertStreams(gateways, sessions);
+    await assertStreams(gateways, sessions);
 
-  // No uid is anywhere that a manager shows.
-  const { engine } = gateways.swarm.node("gw2");
-  const ids = (await engine.docker("service", "ls", "--quiet")).out.split("\n").filter(Boolean);
-  const shown = (await engine.docker("service", "inspect", ...ids)).out;
-  for (const { uid } of sessions) assert(shown.includes(uid.hash) && !shown.includes(uid.reveal()));
+    // No uid is anywhere that a manager shows.
+    const { engine } = gateways.swarm.node("gw2");
+    const ids = (await engine.docker("service", "ls", "--quiet")).out.split("\n").filter(Boolean);
+    const shown = (await engine.docker("service", "inspect", ...ids)).out;
+    for (const { uid } of sessions) {
+      assert(shown.includes(uid.hash) && !shown.includes(uid.reveal()));
+    }
 
-  await stranger.stop();
-  await gateways.release(sessions);
-  await gateways.assertEmpty("gw1", "gw2", "gw3");
-  assertEquals((await gateway.process.stop()).code, 0);
-});
-
-test("a node that is lost: its sessions are on others, and their owners are told", async (gateways) => {
-  await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
-  const { echo } = gateways;
-  const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
-  const nodes = await byNode(gateways, sessions);
-  const lost = nodes.get("gw3") ?? [];
-  const kept = sessions.filter((each) => !lost.includes(each));
-  assertEquals([lost.length, kept.length], [2, 4]);
-  const flows = await Promise.all(kept.map(({ listeners: [at = ""] }) => gateways.flow(at)));
-
-  await gateways.swarm.crash("gw3");
-  for (const session of lost) {
-    const there = await moved(gateways, session);
-    const flow = await gateways.flow(there.listeners[0] ?? "");
-    await flow.finish();
-  }
-  for (const session of kept) assertEquals((await gateways.status(session)).moved_ms, 0);
-  for (const flow of flows) await flow.moves();
-  // No session is placed there now.
-  const next = await gateways.open();
-  assertMatch(next.listeners.join(), /^10\.91\.0\.[12]:/);
-  for (const flow of flows) await flow.finish();
-
-  await gateways.swarm.restart("gw3");
-  await gateways.release([...sessions, next]);
-  await gateways.assertEmpty("gw1", "gw2", "gw3");
-});
-
-test("a control server that is killed, and the leader after it: another has the sessions", async (gateways) => {
-  const { echo } = gateways;
-  const first = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
-  const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
-  const flows = new Map(
-    await Promise.all(sessions.map(async (session) => {
-      const { listeners: [at = ""] } = session;
-      return [session, await gateways.flow(at)] as const;
-    })),
-  );
-  await first.process.stop("SIGKILL");
-
-  // It has never heard of them, and is at another manager.
-  await gateways.control("gw2", "Haproxy", "--drain-timeout=2");
-  for (const session of sessions) {
-    const { state, channels, role } = await gateways.status(session);
-    assertEquals([state, role], ["streaming", "PROD"]);
-    assertEquals(channels.map(({ listener }) => listener), session.listeners);
-    assertEquals(channels.map(({ target }) => target), [echo]);
-  }
-  for (const flow of flows.values()) await flow.moves();
-  // It does with them what the first one did.
-  const nodes = await byNode(gateways, sessions);
-  const [updated, released] = nodes.get("gw2") as [SwarmSession, SwarmSession];
-  const application = String(gateways.application);
-  await updateSession(gateways.client, updated.uid, "PROD", [application]);
-  await assertStreams(gateways, [updated]);
-  await flows.get(released)?.finish();
-  await gateways.release([released]);
-
-  await gateways.swarm.crash("gw1");
-  for (const session of nodes.get("gw1") ?? []) {
-    const there = await moved(gateways, session);
-    await (await gateways.flow(there.listeners[0] ?? "")).finish();
-  }
-  for (const session of nodes.get("gw3") ?? []) await flows.get(session)?.finish();
-  await gateways.release(sessions.filter((each) => each !== released));
-  await gateways.assertEmpty("gw2", "gw3");
-});
-
-test("a control server that dies in the middle of a step leaves nothing half done", async (gateways) => {
-  for (const point of ["req.prepared", "req.opened", "update.prepared", "release.recorded"]) {
-    const dying = await gateways.control("gw1", "Haproxy", "--drain-timeout=1", `fault:${point}`);
-    const uid = Uid.random();
-    await gateways.open(1, gateways.echo, uid).then((session) => gateways.release([session]))
-      .catch(() => {});
-    assertEquals((await dying.process.ended).code, 137, point);
-    const next = await gateways.control(
-      "gw2",
-      "Haproxy",
-      "--drain-timeout=1",
-      "--hello-timeout=2",
-    );
-    // What nobody waits for any more ends by itself; what was answered is there to be released.
-    const listed = await soon(`after ${point} nothing is half done`, async () => {
-      const { sessions } = await gateways.client.call("list", {});
-      return sessions.every(({ state }) => state === "streaming") && sessions;
-    });
-    if (listed.length > 0) await releaseSession(gateways.client, uid);
-    await next.process.stop();
+    await stranger.stop();
+    await gateways.release(sessions);
     await gateways.assertEmpty("gw1", "gw2", "gw3");
-  }
-});
+    assertEquals((await gateway.process.stop()).code, 0);
+  },
+};
 
-test(
-  "two control servers in one Swarm: encrypted between them, counted, held to rate and networks",
-  async (gateways) => {
+const nodeLost: Part = {
+  what: "a node that is lost: its sessions are on others, and their owners are told",
+  async fn(gateways) {
+    await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+    const { echo } = gateways;
+    const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
+    const nodes = await byNode(gateways, sessions);
+    const lost = nodes.get("gw3") ?? [];
+    const kept = sessions.filter((each) => !lost.includes(each));
+    assertEquals([lost.length, kept.length], [2, 4]);
+    const flows = await Promise.all(kept.map(({ listeners: [at = ""] }) => gateways.flow(at)));
+
+    await gateways.swarm.crash("gw3");
+    for (const session of lost) {
+      const there = await moved(gateways, session);
+      const flow = await gateways.flow(there.listeners[0] ?? "");
+      await flow.finish();
+    }
+    for (const session of kept) assertEquals((await gateways.status(session)).moved_ms, 0);
+    for (const flow of flows) await flow.moves();
+    // No session is placed there now.
+    const next = await gateways.open();
+    assertMatch(next.listeners.join(), /^10\.91\.0\.[12]:/);
+    for (const flow of flows) await flow.finish();
+
+    await gateways.swarm.restart("gw3");
+    await gateways.release([...sessions, next]);
+    await gateways.assertEmpty("gw1", "gw2", "gw3");
+  },
+};
+
+const takenOver: Part = {
+  what: "a control server that is killed, and the leader after it: another has the sessions",
+  async fn(gateways) {
+    const { echo } = gateways;
+    const first = await gateways.control("gw1", "Haproxy", "--drain-timeout=2");
+    const sessions = await Promise.all(Array.from({ length: 6 }, () => gateways.open(1, echo)));
+    const flows = new Map(
+      await Promise.all(sessions.map(async (session) => {
+        const { listeners: [at = ""] } = session;
+        return [session, await gateways.flow(at)] as const;
+      })),
+    );
+    await first.process.stop("SIGKILL");
+
+    // It has never heard of them, and is at another manager.
+    await gateways.control("gw2", "Haproxy", "--drain-timeout=2");
+    for (const session of sessions) {
+      const { state, channels, role } = await gateways.status(session);
+      assertEquals([state, role], ["streaming", "PROD"]);
+      assertEquals(channels.map(({ listener }) => listener), session.listeners);
+      assertEquals(channels.map(({ target }) => target), [echo]);
+    }
+    for (const flow of flows.values()) await flow.moves();
+    // It does with them what the first one did.
+    const nodes = await byNode(gateways, sessions);
+    const [updated, released] = nodes.get("gw2") as [SwarmSession, SwarmSession];
+    const application = String(gateways.application);
+    await updateSession(gateways.client, updated.uid, "PROD", [application]);
+    await assertStreams(gateways, [updated]);
+    await flows.get(released)?.finish();
+    await gateways.release([released]);
+
+    await gateways.swarm.crash("gw1");
+    for (const session of nodes.get("gw1") ?? []) {
+      const there = await moved(gateways, session);
+      await (await gateways.flow(there.listeners[0] ?? "")).finish();
+    }
+    for (const session of nodes.get("gw3") ?? []) await flows.get(session)?.finish();
+    await gateways.release(sessions.filter((each) => each !== released));
+    await gateways.assertEmpty("gw2", "gw3");
+  },
+};
+
+const diesInTheMiddle: Part = {
+  what: "a control server that dies in the middle of a step leaves nothing half done",
+  async fn(gateways) {
+    for (const point of ["req.prepared", "req.opened", "update.prepared", "release.recorded"]) {
+      const dying = await gateways.control("gw1", "Haproxy", "--drain-timeout=1", `fault:${point}`);
+      const uid = Uid.random();
+      await gateways.open(1, gateways.echo, uid).then((session) => gateways.release([session]))
+        .catch(() => {});
+      assertEquals((await dying.process.ended).code, 137, point);
+      const next = await gateways.control(
+        "gw2",
+        "Haproxy",
+        "--drain-timeout=1",
+        "--hello-timeout=2",
+      );
+      // What nobody waits for any more ends by itself; what was answered is there to be released.
+      const listed = await soon(`after ${point} nothing is half done`, async () => {
+        const { sessions } = await gateways.client.call("list", {});
+        return sessions.every(({ state }) => state === "streaming") && sessions;
+      });
+      if (listed.length > 0) await releaseSession(gateways.client, uid);
+      await next.process.stop();
+      await gateways.assertEmpty("gw1", "gw2", "gw3");
+    }
+  },
+};
+
+const twoServers: Part = {
+  what:
+    "two control servers in one Swarm: encrypted between them, counted, held to rate and networks",
+  async fn(gateways) {
     await gateways.ownImage("gw2", "gw3");
     const common = ["--drain-timeout=2", "--rate-policy=enforce"];
     const prod = await gateways.control("gw2", "S2DS", "--port-range=5100-5149", ...common);
@@ -241,12 +265,11 @@ test(
     await Promise.all(streams.map((stream) => pair.release(stream)));
     await gateways.assertEmpty("gw1", "gw2", "gw3");
   },
-  "wan",
-);
+};
 
-test(
-  "nginx forwards on while its session is updated",
-  async (gateways) => {
+const nginxRolls: Part = {
+  what: "nginx forwards on while its session is updated",
+  async fn(gateways) {
     await gateways.control("gw2", "Nginx", "--drain-timeout=20");
     const session = await gateways.open(1, gateways.echo);
     const { listeners: [listener = ""] } = session;
@@ -257,11 +280,11 @@ test(
     await gateways.release([session]);
     await gateways.assertEmpty("gw1", "gw2", "gw3");
   },
-);
+};
 
-test(
-  "stunnel on both sides of one Swarm; an update starts it anew",
-  async (gateways) => {
+const stunnelRolls: Part = {
+  what: "stunnel on both sides of one Swarm; an update starts it anew",
+  async fn(gateways) {
     const prod = await gateways.control("gw1", "Stunnel", "--port-range=5100-5149");
     const cons = await gateways.control(
       "gw2",
@@ -277,5 +300,9 @@ test(
     await pair.release(stream);
     await gateways.assertEmpty("gw1", "gw2", "gw3");
   },
-  "wan",
-);
+};
+
+test("lan", spread, nginxRolls, diesInTheMiddle);
+test("lan", nodeLost);
+test("lan", takenOver);
+test("wan", twoServers, stunnelRolls);
