@@ -73,9 +73,11 @@ export async function* readEvents(
     for await (const line of jsonLines(body, what)) {
       const event = new Shape(line, what);
       const actor = event.part("Actor");
+      const [Type, action] = [event.text("Type"), event.text("Action")];
       yield {
-        Type: event.text("Type"),
-        Action: dockerAction(event.text("Action")),
+        Type,
+        // Of a Swarm's objects Docker's own word is what podman says of containers.
+        Action: Type === "container" ? dockerAction(action) : action,
         Actor: { ID: actor.text("ID", ""), Attributes: actor.map("Attributes") },
         timeMs: event.number("timeNano") / 1e6,
       };

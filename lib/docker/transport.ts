@@ -4,6 +4,7 @@
  * @module
  */
 import { quote, ScistreamError } from "../protocol/errors.ts";
+import { AtOnce } from "./at_once.ts";
 import { connect, type Connection } from "./connect.ts";
 import { DockerError, tlsError } from "./errors.ts";
 import { type DockerHost, nameOf } from "./host.ts";
@@ -12,6 +13,11 @@ import { BadResponse, type Head, ResponseDecoder } from "./http.ts";
 /** Longest body that is taken as a whole: `docker inspect` of thousands of containers is shorter. */
 export const MAX_BODY_BYTES = 16 << 20;
 const READ_BYTES = 64 << 10;
+/**
+ * Requests that are under way at an engine, but for those that have a time of their own: when thousands
+ * of sessions are moved or ended together, neither it nor this process is to run out of descriptors.
+ */
+const MOST_AT_ONCE = 64;
 /** setTimeout takes a longer time for none at all. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -44,6 +50,7 @@ export interface Answer extends Head {
 export class Transport {
   readonly #host: DockerHost;
   readonly #patienceMs: number;
+  readonly #room = new AtOnce(MOST_AT_ONCE);
 
   /** `patienceMs` is for an answer's head, and again for its body, unless a request says otherwise. */
   constructor(host: DockerHost, patienceMs: number) {
@@ -92,6 +99,20 @@ export class Transport {
 
   /** Yields once, nothing, when `onHead` was called; then the body. */
   async *#exchange(
+    what: string,
+    ask: Ask,
+    onHead: (head: Head) => void,
+  ): AsyncGenerator<Uint8Array> {
+    const lasts = ask.headMs !== undefined || ask.bodyMs !== undefined;
+    const leave = lasts ? undefined : await this.#room.enter(ask.signal);
+    try {
+      yield* this.#within(what, ask, onHead);
+    } finally {
+      leave?.();
+    }
+  }
+
+  async *#within(
     what: string,
     ask: Ask,
     onHead: (head: Head) => void,

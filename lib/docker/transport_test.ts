@@ -183,3 +183,31 @@ Deno.test("lines: a line without end is refused, any other is whole", async () =
   await assertRejects(() => read(long, long, " "), DockerError, "a line of over");
   await assertRejects(() => read("{}\n{"), DockerError, "not JSON");
 });
+
+Deno.test("transport: of thousands of requests some go on at a time, beside those that last", async () => {
+  const all = Promise.withResolvers<void>();
+  let most = 0;
+  let now = 0;
+  await using peer = new Peer(async (caller) => {
+    const line = await caller.request();
+    if (line.includes("/lasts")) return await all.promise;
+    most = Math.max(most, ++now);
+    await caller.say(`${HEAD}Content-Length: 2\r\n\r\nOK`);
+    now--;
+  });
+  const transport = new Transport(peer.host, 60_000);
+  const ask = async (more: Partial<Ask> = {}) => {
+    const { body } = await transport.open("x", { ...GET, ...more });
+    return (await transport.whole(body, "x")).length;
+  };
+  const stop = new AbortController();
+  const lasting = Array.from(
+    { length: 100 },
+    () => ask({ path: ["lasts"], headMs: Infinity, signal: stop.signal }).catch(() => 0),
+  );
+  const answered = await Promise.all(Array.from({ length: 500 }, () => ask()));
+  assertEquals([new Set(answered), most <= 64], [new Set([2]), true]);
+  stop.abort();
+  all.resolve();
+  await Promise.all(lasting);
+});

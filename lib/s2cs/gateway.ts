@@ -241,9 +241,9 @@ export class Gateway {
 
   /** How many sessions are in a state, of one role or of both. */
   count(state: State, role?: Role): number {
-    return this.#sessions.all().filter(({ session }) =>
+    return this.#sessions.count((session) =>
       session.state === state && (role === undefined || session.role === role)
-    ).length;
+    );
   }
 
   /** How many sessions each node has, by its name. */
@@ -341,12 +341,12 @@ export class Gateway {
     const before = session.rate;
     const reserve = (kbps: Rate) => live.place &&= placement.rerate(live.place, kbps);
     reserve(rate);
-    session.rate = rate;
+    this.#sessions.rerate(session, rate);
     try {
       store.put(session);
       if (ratePolicy === "enforce") await dataServer.limit(session.uid.hash, rate);
     } catch (error) {
-      session.rate = before;
+      this.#sessions.rerate(session, before);
       reserve(before);
       this.#takeBack(live);
       throw error;

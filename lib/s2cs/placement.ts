@@ -10,6 +10,8 @@ import { PortPool } from "./ports.ts";
 /** How long a node that could not take a session is the last to be chosen. */
 const AVOIDED_MS = 60_000;
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** What a session has of a node. */
 export interface Place {
   readonly node: GatewayNode;
@@ -44,7 +46,7 @@ export class Found {
 
   /** Ports of the node that are not free, though no session has them. */
   strangers(node: string): ReadonlySet<number> {
-    return this.#strangers.get(node) ?? new Set();
+    return this.#strangers.get(node) ?? NONE;
   }
 
   /** Whether the node may be tried. */

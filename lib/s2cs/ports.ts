@@ -7,9 +7,12 @@ export class PortPool {
   readonly #taken = new Set<number>();
   /** How many of the range are taken. */
   #used = 0;
+  /** All of the range below it are. */
+  #lowest: number;
 
   constructor(range: PortRange) {
     this.#range = range;
+    this.#lowest = range.first;
   }
 
   /** Ports of the range that sessions hold. */
@@ -28,7 +31,8 @@ export class PortPool {
    */
   take(count: number, skip: ReadonlySet<number> = new Set()): number[] {
     const ports: number[] = [];
-    for (let port = this.#range.first; port <= this.#range.last && ports.length < count; port++) {
+    while (this.#taken.has(this.#lowest)) this.#lowest++;
+    for (let port = this.#lowest; port <= this.#range.last && ports.length < count; port++) {
       if (!this.#taken.has(port) && !skip.has(port)) ports.push(port);
     }
     if (ports.length < count) {
@@ -52,7 +56,11 @@ export class PortPool {
   }
 
   give(ports: Iterable<number>): void {
-    for (const port of ports) if (this.#taken.delete(port) && this.#has(port)) this.#used--;
+    for (const port of ports) {
+      if (!this.#taken.delete(port) || !this.#has(port)) continue;
+      this.#used--;
+      this.#lowest = Math.min(this.#lowest, port);
+    }
   }
 
   #has(port: number): boolean {

@@ -6,7 +6,7 @@ import type { Principal } from "../auth/authenticator.ts";
 import { ScistreamError, Status } from "../protocol/errors.ts";
 import type { Uid } from "../protocol/uid.ts";
 import type { Rate, RatePolicy } from "../protocol/values.ts";
-import { assertWithin, notYours, owns, type Quotas, sees } from "./owner.ts";
+import { assertWithin, notYours, owns, type Quotas } from "./owner.ts";
 import type { Session } from "./session.ts";
 
 /** A session, and what its gateway has to do with it. */
@@ -38,6 +38,10 @@ export type Which = Uid | string;
 /** Sessions by uid. A call that says who makes it reaches that caller's own. */
 export class Sessions<H extends Held> {
   readonly #all = new Map<string, H>();
+  /** Of each owner, likewise by the uid's hash. */
+  readonly #owned = new Map<string, Map<string, H>>();
+  /** All rates together. */
+  #reserved: Rate = 0;
   readonly #bounds: Bounds;
 
   constructor(bounds: Bounds) {
@@ -60,16 +64,46 @@ export class Sessions<H extends Held> {
   }
 
   add(held: H): void {
-    this.#all.set(held.session.uid.hash, held);
+    const { uid: { hash }, owner, rate } = held.session;
+    this.#all.set(hash, held);
+    this.#reserved += rate;
+    if (!owner) return;
+    const own = this.#owned.get(owner.id) ?? new Map();
+    this.#owned.set(owner.id, own.set(hash, held));
   }
 
-  delete(uid: Uid): void {
-    this.#all.delete(uid.hash);
+  delete({ hash }: Uid): void {
+    const held = this.#all.get(hash);
+    if (!held) return;
+    const { owner, rate } = held.session;
+    this.#all.delete(hash);
+    this.#reserved -= rate;
+    const own = owner && this.#owned.get(owner.id);
+    own?.delete(hash);
+    if (own?.size === 0) this.#owned.delete(owner?.id ?? "");
+  }
+
+  /** Gives a session another rate; of one that is not there any more, nothing is reserved. */
+  rerate(session: Session, rate: Rate): void {
+    if (this.#all.get(session.uid.hash)?.session === session) this.#reserved += rate - session.rate;
+    session.rate = rate;
+  }
+
+  /** How many are so. */
+  count(isSo: (session: Session) => boolean): number {
+    let count = 0;
+    for (const { session } of this.#all.values()) if (isSo(session)) count++;
+    return count;
   }
 
   /** The caller's sessions, and an administrator every session. */
   visibleTo(who: Principal | undefined): H[] {
-    return this.all().filter(({ session }) => sees(session, who));
+    return who === undefined || who.admin ? this.all() : this.#ownedBy(who.id);
+  }
+
+  /** Oldest first. */
+  #ownedBy(owner: string): H[] {
+    return [...this.#owned.get(owner)?.values() ?? []];
   }
 
   /**
@@ -158,8 +192,7 @@ export class Sessions<H extends Held> {
   #assertCapacity(rate: Rate, except?: Session): void {
     const { ratePolicy, capacity } = this.#bounds;
     if (ratePolicy === "ignore" || capacity === 0) return;
-    const others = this.all().filter(({ session }) => session !== except);
-    const reserved = others.reduce((sum, { session }) => sum + session.rate, 0);
+    const reserved = this.#reserved - (except?.rate ?? 0);
     if (reserved + rate <= capacity) return;
     throw new ScistreamError(
       "NO_RESOURCE",
@@ -170,8 +203,8 @@ export class Sessions<H extends Held> {
 
   /** That the owner may have this beside the other sessions. */
   #assertQuota(owner: string, asked: { channels: number; rate: Rate }, except?: Session): void {
-    const others = this.all().filter(({ session, ending }) =>
-      session.owner?.id === owner && session !== except && !ending
+    const others = this.#ownedBy(owner).filter(({ session, ending }) =>
+      session !== except && !ending
     );
     assertWithin(this.#bounds.quotas, others, asked);
   }

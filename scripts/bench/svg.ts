@@ -56,10 +56,12 @@ export interface Heading {
   title: string;
   /** Where and with what it was measured, and how. */
   lines: readonly string[];
+  /** The task that makes it; `bench` if not given. */
+  task?: string;
 }
 
 /** One picture of all figures, two in a row. */
-export function svg({ title, lines }: Heading, figures: readonly Figure[]): string {
+export function svg({ title, lines, task = "bench" }: Heading, figures: readonly Figure[]): string {
   const parts: string[] = [];
   let y = MARGIN + 16;
   parts.push(text(MARGIN, y, title, "title"));
@@ -76,7 +78,7 @@ export function svg({ title, lines }: Heading, figures: readonly Figure[]): stri
     y += Math.max(...row.map(heightOf));
   }
   return [
-    "<!-- Made by deno task bench. deno-fmt-ignore-file -->",
+    `<!-- Made by deno task ${task}. deno-fmt-ignore-file -->`,
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}" role="img">`,
     `<title>${escaped(title)}</title>`,
     `<style>${STYLE}</style>`,

@@ -67,7 +67,8 @@ export async function serveAlone(options: AloneOptions): Promise<void> {
   const ending = engine.close(KEY, FOR_EVER_MS);
   if (forced.aborted) cut();
   else forced.addEventListener("abort", cut, { once: true });
-  await say(write, `${LEAVING}\n`);
+  // Not awaited: a log that takes nothing must not hold up the end.
+  void say(write, `${LEAVING}\n`);
   const last = await ending;
   over.abort();
   const words = telling.then(() => say(write, textOf(last)));

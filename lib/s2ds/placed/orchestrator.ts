@@ -77,10 +77,10 @@ export interface Orchestrator {
   /** Keeps another record of the session. */
   note(session: string, record: string): Promise<void>;
   /**
-   * Ends what runs: established connections may go on for `drainMs`, or until `hurry` is aborted. Of
-   * a session that is not there, does nothing. Resolves when nothing of it is left.
+   * Ends what runs; established connections may go on for as long as it was started with, where an engine
+   * can do so. Of a session that is not there, does nothing. Resolves when nothing of it is left.
    */
-  end(session: string, drainMs: number, hurry: AbortSignal): Promise<void>;
+  end(session: string): Promise<void>;
   /** What is wrong with it now, a sentence; empty if nothing is. Never waits for long. */
   trouble(session: string): Promise<string>;
   /** Its last lines. */

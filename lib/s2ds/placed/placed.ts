@@ -26,8 +26,8 @@ import type { Channel, Limits, Program } from "./program.ts";
 const RESUMED_AT_ONCE = 16;
 /** What an engine is asked about a session, it is not asked again so soon. */
 const LOOK_MS = 2_000;
-/** Each is some calls of the engine. */
-const ASKED_AT_ONCE = 32;
+/** Of so many sessions an engine is asked at once: each is some calls. */
+const ASKED_AT_ONCE = 64;
 
 /** What every placed type is made with. */
 export interface PlacedSettings {
@@ -51,7 +51,6 @@ interface Held {
   before?: ChannelStatus[];
   /** What the program that runs has counted, as was read last. */
   numbers?: ChannelStatus[];
-  hurry?: AbortController;
   closing?: Promise<void>;
 }
 
@@ -65,6 +64,8 @@ export class PlacedSessions implements DataServer {
   readonly #lost = new Map<string, Resumed>();
   readonly #orchestrator: Orchestrator;
   readonly #tally = new Tally();
+  /** How many sessions the engine is asked about now. */
+  #asked = 0;
 
   constructor(
     readonly type: string,
@@ -116,7 +117,7 @@ export class PlacedSessions implements DataServer {
         this.#sessions.set(hash, held);
         reach("recovery.adopted");
         // Nobody waits for it.
-        if (drainMs !== undefined) this.#closeUnasked(hash, drainMs);
+        if (drainMs !== undefined) this.#closeUnasked(hash);
       } else if (drainMs === undefined) await this.#again(resumed);
     } catch (error) {
       if (drainMs === undefined) this.#lost.set(hash, resumed);
@@ -124,8 +125,8 @@ export class PlacedSessions implements DataServer {
     }
   }
 
-  #closeUnasked(session: string, drainMs: number): void {
-    this.close(session, drainMs).catch((error) => this.events.onLog("error", messageOf(error)));
+  #closeUnasked(session: string): void {
+    this.close(session).catch((error) => this.events.onLog("error", messageOf(error)));
   }
 
   async #again({ opening, targets }: Resumed): Promise<void> {
@@ -148,7 +149,7 @@ export class PlacedSessions implements DataServer {
         continue;
       }
       // Released while it was brought back.
-      if (!this.#lost.delete(session)) await this.close(session, 0);
+      if (!this.#lost.delete(session)) await this.close(session);
       else this.events.onUp(session);
     }
   }
@@ -215,23 +216,18 @@ export class PlacedSessions implements DataServer {
     );
   }
 
-  async close(session: string, drainMs: number): Promise<void> {
+  /** Its connections have the time that its program was started with: no engine changes that. */
+  async close(session: string): Promise<void> {
     this.#lost.delete(session);
     const held = this.#sessions.get(session);
     if (!held) return;
-    if (held.closing) {
-      Deno.unrefTimer(setTimeout(() => held.hurry?.abort(), drainMs));
-      return await held.closing;
-    }
-    const hurry = held.hurry = new AbortController();
-    held.closing = (async () => {
+    held.closing ??= (async () => {
       await held.turn;
       try {
         // With its container, its log goes.
         if (this.program.count) await this.#read(session, held);
-        await this.#orchestrator.end(session, drainMs, hurry.signal);
+        await this.#orchestrator.end(session);
       } finally {
-        hurry.abort();
         this.#forget(session);
         reach("release.ended");
       }
@@ -250,13 +246,26 @@ export class PlacedSessions implements DataServer {
     return held ? await this.#look(session, held) : [];
   }
 
-  /** What its log says of the channels: asked once for all who want to know it at about this time. */
-  #look(session: string, held: Held): Promise<ChannelStatus[]> {
+  /**
+   * What its log says of the channels: asked once for all who want to know it at about this time. A list
+   * asks for all at once, and an engine cannot tell of thousands each second: then each has its turn, and
+   * of the others the last is told.
+   */
+  async #look(session: string, held: Held): Promise<ChannelStatus[]> {
     const now = performance.now();
-    if (!held.seen || now - held.seen.atMs > LOOK_MS) {
-      held.seen = { atMs: now, channels: this.#read(session, held) };
+    const round = 1_000 * this.#sessions.size / ASKED_AT_ONCE;
+    const isOld = !held.seen || now - held.seen.atMs > Math.max(LOOK_MS, round);
+    if (isOld && this.#asked < ASKED_AT_ONCE) {
+      this.#asked++;
+      const channels = this.#read(session, held).finally(() => this.#asked--);
+      held.seen = { atMs: now, channels };
     }
-    return held.seen.channels;
+    return await held.seen?.channels ?? held.channels.map(() => this.#unread());
+  }
+
+  /** A channel of which nothing has been read yet. */
+  #unread(): ChannelStatus {
+    return { ...idleChannel(), counted: this.program.count !== undefined };
   }
 
   async #read(session: string, held: Held): Promise<ChannelStatus[]> {
@@ -268,7 +277,7 @@ export class PlacedSessions implements DataServer {
     if (count && this.#sessions.has(session)) this.#tally.read(session, trafficOf(numbers ?? []));
     held.numbers = numbers;
     return held.channels.map((channel, i) => {
-      const now = numbers?.[i] ?? { ...idleChannel(), counted: count !== undefined };
+      const now = numbers?.[i] ?? this.#unread();
       const before = held.before?.[i];
       const all = before ? sumOf([before, now]) : now;
       const said = this.program.complaint(log, channel, i) || all.lastError;
@@ -301,7 +310,7 @@ export class PlacedSessions implements DataServer {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#sessions.keys()].map((session) => this.close(session, 0)));
+    await Promise.all([...this.#sessions.keys()].map((session) => this.close(session)));
     await this.#orchestrator.stop();
   }
 

@@ -23,12 +23,12 @@ export class SwarmNodes {
 
   /** `warn` is told of labels that cannot be used. */
   constructor(nodes: readonly SwarmNode[], warn: (sentence: string) => void) {
-    const hosts = nodes.map(({ Description }) => Description.Hostname);
+    const hosts = Map.groupBy(nodes, ({ Description }) => Description.Hostname);
     const open: SwarmGateway[] = [];
     for (const node of nodes) {
       const { ID, Description: { Hostname } } = node;
       // Nothing keeps two machines from having one name, or one that nobody can read.
-      const isAlone = hosts.indexOf(Hostname) === hosts.lastIndexOf(Hostname);
+      const isAlone = hosts.get(Hostname)?.length === 1;
       const isName = /^[0-9A-Za-z_.-]{1,64}$/.test(Hostname);
       const name = isAlone && isName ? Hostname : `node-${ID.slice(0, 12)}`;
       this.#byName.set(name, node);

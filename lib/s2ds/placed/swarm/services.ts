@@ -56,20 +56,28 @@ export class SessionExists extends ScistreamError {
 export class Services {
   constructor(readonly swarm: Swarm, readonly name: string) {}
 
-  /** Every service of this name, in parts where there are more than one answer holds. */
-  async all(): Promise<Service[]> {
+  /**
+   * What `pick` makes of every service of this name. They are asked for in parts where there are more
+   * than one answer holds, and nothing else of them is kept: all together may be hundreds of megabytes.
+   */
+  async all<T>(pick: (service: Service) => T): Promise<T[]> {
+    const labels = { [LABELS.swarm]: this.name };
     return await this.#inParts(
-      `scistream-${this.name}-`,
-      (namePrefix) => this.swarm.services({ labels: { [LABELS.swarm]: this.name }, namePrefix }),
+      this.#prefix,
+      async (namePrefix) => (await this.swarm.services({ labels, namePrefix })).map(pick),
     );
   }
 
-  /** Every task of these services, likewise. */
-  async allTasks(): Promise<Task[]> {
+  /** What `pick` makes of every task of these services, likewise. */
+  async allTasks<T>(pick: (task: Task) => T): Promise<T[]> {
     return await this.#inParts(
-      `scistream-${this.name}-`,
-      (namePrefix) => this.swarm.tasks({ namePrefix }),
+      this.#prefix,
+      async (namePrefix) => (await this.swarm.tasks({ namePrefix })).map(pick),
     );
+  }
+
+  get #prefix(): string {
+    return `scistream-${this.name}-`;
   }
 
   async #inParts<T>(prefix: string, list: (prefix: string) => Promise<T[]>): Promise<T[]> {
@@ -77,11 +85,11 @@ export class Services {
       return await list(prefix);
     } catch (error) {
       if (!(error instanceof DockerError && error.kind === "too-long")) throw error;
-      const parts: T[] = [];
+      const parts: T[][] = [];
       for (const digit of "0123456789abcdef") {
-        parts.push(...await this.#inParts(`${prefix}${digit}`, list));
+        parts.push(await this.#inParts(`${prefix}${digit}`, list));
       }
-      return parts;
+      return parts.flat();
     }
   }
 
@@ -217,11 +225,11 @@ export class Services {
     }
   }
 
-  /** Waits until no container of the session runs, as far as its nodes are heard of. */
+  /** Waits until the session has no task any more, but for those on nodes that are not heard of. */
   async ended(session: string, nodes: () => SwarmNodes, signal: AbortSignal): Promise<void> {
     for (let wait = FIRST_LOOK_MS;; wait = Math.min(wait * 1.5, LAST_LOOK_MS)) {
       const tasks = await this.tasks(session);
-      if (tasks.every((task) => isOver(task) || !nodes().isHeard(task.NodeID))) return;
+      if (!tasks.some(({ NodeID }) => nodes().isHeard(NodeID))) return;
       await pause(wait, signal);
       signal.throwIfAborted();
     }

@@ -64,6 +64,10 @@ export class SwarmOrchestrator implements Orchestrator {
   readonly #all = new Map<string, Kept>();
   /** Being made, perhaps anew. */
   readonly #opening = new Set<string>();
+  /** Whose a service is, by its id. */
+  readonly #sessionOf = new Map<string, string>();
+  /** The services that were there at the beginning, by their sessions, until they are taken over. */
+  #found?: Map<string, { id: string; name: string }>;
   /** Ended while no manager answered: removed when one does. */
   readonly #left = new Set<string>();
   readonly #over = new AbortController();
@@ -93,14 +97,11 @@ export class SwarmOrchestrator implements Orchestrator {
       );
     }
     const known = new Set(kept);
-    for (const { Spec } of await this.#services.all()) {
-      const session = Spec.Labels[LABELS.session] ?? "";
-      if (!known.has(session)) {
-        this.#events.onLog(
-          "warn",
-          `service ${Spec.Name} is of no session that can be read; it stays`,
-        );
-      }
+    this.#found ??= await this.#find();
+    for (const [session, { name }] of this.#found) {
+      if (known.has(session)) continue;
+      this.#found.delete(session);
+      this.#events.onLog("warn", `service ${name} is of no session that can be read; it stays`);
     }
     const following = Promise.withResolvers<void>();
     this.#following = this.#follow(following.resolve);
@@ -113,8 +114,19 @@ export class SwarmOrchestrator implements Orchestrator {
 
   async found(): Promise<string[]> {
     await this.#assertManager();
-    return (await this.#services.all()).flatMap(({ Spec: { Labels } }) =>
-      Labels[LABELS.record] ?? []
+    const records: string[] = [];
+    this.#found = await this.#find((record) => records.push(record));
+    return records;
+  }
+
+  /** All services by their sessions; `tell` is told their records. */
+  async #find(tell: (record: string) => void = () => {}) {
+    return new Map(
+      await this.#services.all(({ ID: id, Spec: { Name: name, Labels } }) => {
+        const { [LABELS.record]: record, [LABELS.session]: session = "" } = Labels;
+        if (record !== undefined) tell(record);
+        return [session, { id, name }] as const;
+      }),
     );
   }
 
@@ -132,7 +144,7 @@ export class SwarmOrchestrator implements Orchestrator {
       const service = await this.#services.create(spec);
       const kept: Kept = { id, node, service, down: "", ending: false };
       kept.task = await this.#listening(placed, service, new Set());
-      this.#all.set(session, kept);
+      this.#keep(session, kept);
     } catch (error) {
       // What another control server has of this session is not ours to end; its files are in use.
       if (error instanceof SessionExists) {
@@ -145,13 +157,24 @@ export class SwarmOrchestrator implements Orchestrator {
   }
 
   async adopt({ session, id, node }: Placed): Promise<boolean> {
-    const service = await this.#services.of(session);
-    if (!service) {
+    const service = this.#found?.get(session)?.id ?? (await this.#services.of(session))?.ID;
+    this.#found?.delete(session);
+    if (service === undefined) {
       await this.#services.removeFiles(session, { secrets: true });
       return false;
     }
-    this.#all.set(session, { id, node, service: service.ID, down: "", ending: false });
+    this.#keep(session, { id, node, service, down: "", ending: false });
     return true;
+  }
+
+  #keep(session: string, kept: Kept): void {
+    this.#all.set(session, kept);
+    this.#sessionOf.set(kept.service, session);
+  }
+
+  #drop(session: string): void {
+    this.#sessionOf.delete(this.#all.get(session)?.service ?? "");
+    this.#all.delete(session);
   }
 
   async roll(placed: Placed): Promise<void> {
@@ -185,40 +208,33 @@ export class SwarmOrchestrator implements Orchestrator {
     await this.#services.update(service, (spec) => noted(spec, record));
   }
 
-  async end(session: string, drainMs: number, hurry: AbortSignal): Promise<void> {
+  async end(session: string): Promise<void> {
     const kept = this.#all.get(session);
     if (!kept) return;
     kept.ending = true;
-    try {
-      if (drainMs > 0 && !hurry.aborted) await this.#drain(session, kept, drainMs, hurry);
-    } finally {
-      this.#all.delete(session);
-      this.#left.add(session);
-      await this.#remove(session, this.#made.drainMs + SLACK_MS);
-    }
+    this.#drop(session);
+    this.#left.add(session);
+    // A container's grace is set when it is made: no Swarm gives it less.
+    await this.#remove(session, this.#made.drainMs + SLACK_MS);
   }
 
-  /** Has its tasks wind up, with the record that says so. */
-  async #drain(session: string, { service, id }: Kept, drainMs: number, hurry: AbortSignal) {
-    const enough = AbortSignal.any([hurry, AbortSignal.timeout(drainMs + SLACK_MS)]);
-    try {
-      await this.#services.update(service, windingUp);
-      await this.#services.ended(session, () => this.#nodes, enough);
-    } catch (error) {
-      if (enough.aborted) return;
-      this.#events.onLog("warn", `session ${id}: ${messageOf(error)}`);
-    }
-  }
-
-  /** Removes all of a session. What still runs is given so long; the Swarm ends it by itself. */
+  /**
+   * Removes all of a session, in two steps: its containers wind up, by a service that says so to whoever
+   * takes it over meanwhile, and then the service goes. The leader of a Swarm of Docker 20.10 dies (a
+   * panic in SetServiceTasksRemove) when a service is removed at the moment that a task of it is.
+   */
   async #remove(session: string, ms: number): Promise<void> {
     const service = await this.#services.of(session);
-    if (service) await this.#swarm.removeService(service.ID);
-    const late = AbortSignal.timeout(ms);
-    const enough = AbortSignal.any([late, this.#over.signal]);
-    await this.#services.ended(session, () => this.#nodes, enough).catch((error) => {
-      if (!enough.aborted) throw error;
-    });
+    if (service) {
+      const enough = AbortSignal.any([AbortSignal.timeout(ms), this.#over.signal]);
+      try {
+        await this.#services.update(service.ID, windingUp);
+        await this.#services.ended(session, () => this.#nodes, enough);
+      } catch (error) {
+        if (!enough.aborted) throw error;
+      }
+      await this.#swarm.removeService(service.ID);
+    }
     await this.#services.removeFiles(session, { secrets: true });
     this.#left.delete(session);
   }
@@ -242,8 +258,9 @@ export class SwarmOrchestrator implements Orchestrator {
   async reconcile(): Promise<void> {
     await this.#removeLeft();
     await this.#lookAtNodes();
-    const services = new Set((await this.#services.all()).map(({ ID }) => ID));
-    const tasks = Map.groupBy(await this.#services.allTasks(), ({ ServiceID }) => ServiceID);
+    const services = new Set(await this.#services.all(({ ID }) => ID));
+    const all = await this.#services.allTasks((task) => task);
+    const tasks = Map.groupBy(all, ({ ServiceID }) => ServiceID);
     for (const [session, kept] of [...this.#all]) {
       if (kept.ending) continue;
       // One that was made after the list is asked for by itself.
@@ -351,13 +368,12 @@ export class SwarmOrchestrator implements Orchestrator {
   }
 
   #removed(service: string): void {
-    for (const [session, kept] of [...this.#all]) {
-      if (kept.service === service && !kept.ending) this.#gone(session);
-    }
+    const session = this.#sessionOf.get(service);
+    if (session !== undefined && !this.#all.get(session)?.ending) this.#gone(session);
   }
 
   #gone(session: string): void {
-    this.#all.delete(session);
+    this.#drop(session);
     // Its files are left.
     this.#left.add(session);
     this.#events.onGone(session, "its service was removed from the Swarm");
