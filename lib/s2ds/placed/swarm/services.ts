@@ -225,11 +225,15 @@ export class Services {
     }
   }
 
-  /** Waits until the session has no task any more, but for those on nodes that are not heard of. */
+  /**
+   * Waits until no container of the session runs, and the Swarm has taken off its list what is to be
+   * removed; as far as its nodes are heard of. (Tasks that were replaced stay, as history.)
+   */
   async ended(session: string, nodes: () => SwarmNodes, signal: AbortSignal): Promise<void> {
     for (let wait = FIRST_LOOK_MS;; wait = Math.min(wait * 1.5, LAST_LOOK_MS)) {
       const tasks = await this.tasks(session);
-      if (!tasks.some(({ NodeID }) => nodes().isHeard(NodeID))) return;
+      const left = tasks.filter((task) => !isOver(task) || task.DesiredState === "remove");
+      if (!left.some(({ NodeID }) => nodes().isHeard(NodeID))) return;
       await pause(wait, signal);
       signal.throwIfAborted();
     }
