@@ -53,7 +53,7 @@ const FOREIGN: Record<string, string> = {
 /** Of every command. */
 const STANDARD = ["--help", "--version"];
 /** Scripts that have flags of their own. */
-const SCRIPTS = ["demo", "bench", "fuzz", "soak", "release"].map((name) =>
+const SCRIPTS = ["demo", "bench", "fuzz", "soak", "release", "simulate"].map((name) =>
   read(`scripts/${name}.ts`)
 );
 
