@@ -3,16 +3,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { makeCertificate } from "../lib/certificate.ts";
 import { Endpoint } from "../lib/protocol/endpoint.ts";
 import { Uid } from "../lib/protocol/uid.ts";
-import {
-  dial,
-  echoes,
-  EchoServer,
-  nameAt,
-  NamedServer,
-  readExactly,
-  roundTrip,
-  writeAll,
-} from "./echo.ts";
+import { dial, echoes, EchoServer, exactBothWays, nameAt, NamedServer, roundTrip } from "./echo.ts";
 import { Engine, whyNoEngine } from "./engine.ts";
 import { eventually, freePort, Gateway, leftOutIf, portRange, run, SCISTREAM } from "./harness.ts";
 import { Janus, PASSWORD } from "./janus/gateways.ts";
@@ -39,16 +30,6 @@ function start(more: Parameters<typeof Janus.start>[1] = {}): Promise<Janus> {
 /** A test that needs the engines. */
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `Janus: ${name}${because}`, ignore, fn });
-}
-
-async function exactBothWays(listener: string): Promise<void> {
-  using conn = await dial(listener);
-  const bytes = new Uint8Array(1 << 20);
-  for (let i = 0; i < bytes.length; i += 65536) {
-    crypto.getRandomValues(bytes.subarray(i, i + 65536));
-  }
-  const [back] = await Promise.all([readExactly(conn, bytes.length), writeAll(conn, bytes)]);
-  assertEquals(back, bytes);
 }
 
 /** What both sides' check-status tell of a session. */

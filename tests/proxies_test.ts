@@ -3,10 +3,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TYPE_NAMES } from "../lib/s2ds/types.ts";
 import {
+  accepts,
   dial,
   echoes,
   EchoServer,
   EofServer,
+  exactBothWays,
+  halfClosed,
   NamedServer,
   readAll,
   readExactly,
@@ -178,33 +181,6 @@ async function assertNothingLeft(pair: Pair, streams: Stream[]): Promise<void> {
   }
 }
 
-/** What is sent is what comes back, both ways at full speed. */
-async function exactBothWays(listener: string): Promise<void> {
-  using conn = await dial(listener);
-  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
-  const rounds = 64;
-  const writing = (async () => {
-    for (let i = 0; i < rounds; i++) await writeAll(conn, bytes);
-  })();
-  const reading = (async () => {
-    for (let i = 0; i < rounds; i++) assertEquals(await readExactly(conn, bytes.length), bytes);
-  })();
-  await Promise.all([writing, reading]);
-  // Not before: stunnel takes an application that has closed for one that has nothing more to say
-  // (docs/data-servers.md).
-  await conn.closeWrite();
-  assertEquals(await conn.read(new Uint8Array(1)), null);
-}
-
-/** The application answers after our EOF: it must arrive, and must not end the other direction. */
-async function halfClosed(listener: string): Promise<void> {
-  using conn = await dial(listener);
-  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
-  for (let i = 0; i < 32; i++) await writeAll(conn, bytes);
-  await conn.closeWrite();
-  assertEquals(new TextDecoder().decode(await readAll(conn)), `${32 << 16} bytes`);
-}
-
 async function says(conn: Deno.Conn, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
   await writeAll(conn, bytes);
@@ -214,13 +190,4 @@ async function says(conn: Deno.Conn, text: string): Promise<void> {
 async function read(listener: string): Promise<string> {
   using conn = await dial(listener);
   return new TextDecoder().decode(await readAll(conn));
-}
-
-async function accepts(listener: string): Promise<boolean> {
-  try {
-    (await dial(listener)).close();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -3,16 +3,16 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ScistreamError } from "../lib/protocol/errors.ts";
 import {
+  accepts,
   dial,
   echoes,
   EchoServer,
   EofServer,
+  exactBothWays,
+  halfClosed,
   nameAt,
   NamedServer,
-  readAll,
-  readExactly,
   roundTrip,
-  writeAll,
 } from "./echo.ts";
 import { Engine, whyNoEngine } from "./engine.ts";
 import {
@@ -301,37 +301,5 @@ async function assertNothingLeft(pair: Pair, streams: Stream[]): Promise<void> {
   assertEquals((await engine.docker("volume", "ls", "--quiet")).out, "");
   for (const { prod, cons } of streams) {
     for (const at of [...prod, ...cons]) assert(!await accepts(at), `${at} still accepts`);
-  }
-}
-
-/** What is sent is what comes back. */
-async function exactBothWays(listener: string): Promise<void> {
-  using conn = await dial(listener);
-  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
-  const rounds = 64;
-  const writing = (async () => {
-    for (let i = 0; i < rounds; i++) await writeAll(conn, bytes);
-  })();
-  const reading = (async () => {
-    for (let i = 0; i < rounds; i++) assertEquals(await readExactly(conn, bytes.length), bytes);
-  })();
-  await Promise.all([writing, reading]);
-}
-
-/** The application answers after our EOF. */
-async function halfClosed(listener: string): Promise<void> {
-  using conn = await dial(listener);
-  const bytes = crypto.getRandomValues(new Uint8Array(1 << 16));
-  for (let i = 0; i < 32; i++) await writeAll(conn, bytes);
-  await conn.closeWrite();
-  assertEquals(new TextDecoder().decode(await readAll(conn)), `${32 << 16} bytes`);
-}
-
-async function accepts(listener: string): Promise<boolean> {
-  try {
-    (await dial(listener)).close();
-    return true;
-  } catch {
-    return false;
   }
 }

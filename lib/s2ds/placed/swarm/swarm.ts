@@ -70,6 +70,8 @@ export class SwarmOrchestrator implements Orchestrator {
   #found?: Map<string, { id: string; name: string }>;
   /** Ended while no manager answered: removed when one does. */
   readonly #left = new Set<string>();
+  /** Being removed. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #over = new AbortController();
   #nodes = new SwarmNodes([], () => {});
   /** What was said of nodes' labels, once each. */
@@ -136,6 +138,7 @@ export class SwarmOrchestrator implements Orchestrator {
     const nodeId = this.#nodeId(node);
     this.#opening.add(session);
     try {
+      await this.#removing.get(session)?.catch(() => {});
       const [config, ...secrets] = await Promise.all([
         this.#services.put("config", session, placed.config),
         ...(placed.secrets ?? []).map((file) => this.#services.put("secret", session, file)),
@@ -223,7 +226,14 @@ export class SwarmOrchestrator implements Orchestrator {
    * takes it over meanwhile, and then the service goes. The leader of a Swarm of Docker 20.10 dies (a
    * panic in SetServiceTasksRemove) when a service is removed at the moment that a task of it is.
    */
-  async #remove(session: string, ms: number): Promise<void> {
+  #remove(session: string, ms: number): Promise<void> {
+    const removing = this.#removing.get(session) ??
+      this.#removeNow(session, ms).finally(() => this.#removing.delete(session));
+    this.#removing.set(session, removing);
+    return removing;
+  }
+
+  async #removeNow(session: string, ms: number): Promise<void> {
     const service = await this.#services.of(session);
     if (service) {
       const enough = AbortSignal.any([AbortSignal.timeout(ms), this.#over.signal]);
