@@ -372,8 +372,9 @@ export class Containers implements Runner {
       // stopped through its API it leaves.
       const { id } = kept;
       this.#engine.start(id).catch((error) => {
-        // Where it has been removed, another may run in its place by now.
-        if (kept.id === id) this.#down(kept, messageOf(error));
+        // One that was removed is made anew when that is told, and perhaps has been by now.
+        const isGone = error instanceof DockerError && error.httpStatus === 404;
+        if (kept.id === id && !isGone) this.#down(kept, messageOf(error));
       });
     } else if (action === "start") {
       this.#up(kept);
