@@ -265,7 +265,8 @@ class Recording {
     const file = `${host.folder}/recording.pcap`;
     const ports = types.map((type) => `tcp portrange ${firstPort(type)}-${firstPort(type) + 99}`);
     const filter = [...ports, "udp port 9"].join(" or ");
-    const flags = ["-Z", "root", "-U", "--immediate-mode", "-B", "131072", "-s", "0"];
+    // Not in immediate mode: there each packet takes a place for the longest one, and 512 are there.
+    const flags = ["-Z", "root", "-U", "-B", "131072", "-s", "0"];
     const tcpdump = host.start(["tcpdump", ...flags, "-i", "wan", "-w", file, filter]);
     await tcpdump.line(/listening on/, "err");
     return new Recording(host, file, tcpdump);
