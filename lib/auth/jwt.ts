@@ -3,6 +3,7 @@
  * @module
  */
 import { createRemoteJWKSet, customFetch, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
+import { messageOf } from "../protocol/errors.ts";
 import { PROVIDER_MS } from "./http.ts";
 import {
   CLOCK_SECONDS,
@@ -58,7 +59,7 @@ export class JwtVerification extends ProvidersVerifier<Required<Expected>> {
       return judge(payload, this.issuer, this.expected);
     } catch (error) {
       if (!TOKENS_FAULT.some((kind) => error instanceof kind)) throw error;
-      return { refused: (error as Error).message };
+      return { refused: messageOf(error) };
     }
   }
 
