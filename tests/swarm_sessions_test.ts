@@ -184,7 +184,7 @@ const takenOver: Part = {
 const diesInTheMiddle: Part = {
   what: "a control server that dies in the middle of a step leaves nothing half done",
   async fn(gateways) {
-    for (const point of ["req.opened", "update.prepared", "release.recorded"]) {
+    for (const point of ["req.prepared", "req.opened", "update.prepared", "release.recorded"]) {
       const dying = await gateways.control("gw1", "Haproxy", "--drain-timeout=1", `fault:${point}`);
       const uid = Uid.random();
       await gateways.open(1, gateways.echo, uid).then((session) => gateways.release([session]))

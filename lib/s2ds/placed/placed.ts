@@ -163,7 +163,6 @@ export class PlacedSessions implements DataServer {
       const held = hold(opening, []);
       const plan = this.#plan(held, held.channels);
       const secrets = await this.program.secrets(opening.uid, plan);
-      reach("req.prepared");
       await this.#orchestrator.run({ ...this.#placed(held), secrets });
       this.#sessions.set(hash, held);
     } finally {

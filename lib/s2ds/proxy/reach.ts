@@ -42,7 +42,7 @@ export interface Reach {
   deliver(id: string, job: Job, rootless: boolean): Promise<void>;
   /** Waits until the proxy of a container that was started for the first time listens. */
   listening(id: string, job: Job, signal: AbortSignal): Promise<void>;
-  /** Removes files with these labels that no container has any more: whoever removes one leaves them. */
+  /** Removes files with these labels that are left over: whoever removes a container by hand leaves its. */
   tidy(labels: Record<string, string>): Promise<void>;
 }
 

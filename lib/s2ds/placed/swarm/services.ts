@@ -142,17 +142,24 @@ export class Services {
     return { id, name, path: file.path };
   }
 
-  /** Removes what no service has any more of a session's configs, or all of its files with `secrets`. */
+  /** Removes a session's configs that its service does not name; with `secrets` its secrets too. */
   async removeFiles(session: string, options: { secrets: boolean }): Promise<void> {
     const wanted = { labels: labelsOf(this.name, session) };
-    const gone = (error: unknown) => {
+    const inUse = (error: unknown) => {
       if (!(error instanceof DockerError && error.kind === "in-use")) throw error;
     };
     const configs = await this.swarm.configs(wanted);
-    await Promise.all(configs.map(({ ID }) => this.swarm.removeConfig(ID).catch(gone)));
+    await Promise.all(configs.map(({ ID }) => this.swarm.removeConfig(ID).catch(inUse)));
     if (!options.secrets) return;
     const secrets = await this.swarm.secrets(wanted);
-    await Promise.all(secrets.map(({ ID }) => this.swarm.removeSecret(ID).catch(gone)));
+    await Promise.all(secrets.map(({ ID }) => this.swarm.removeSecret(ID).catch(inUse)));
+  }
+
+  /** The sessions that configs or secrets are there for. */
+  async withFiles(): Promise<Set<string>> {
+    const wanted = { labels: { [LABELS.swarm]: this.name } };
+    const [configs, secrets] = [await this.swarm.configs(wanted), await this.swarm.secrets(wanted)];
+    return new Set([...configs, ...secrets].map(({ Labels }) => Labels[LABELS.session] ?? ""));
   }
 
   /**

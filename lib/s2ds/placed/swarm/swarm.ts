@@ -6,6 +6,7 @@
 import { DockerEngine } from "../../../docker/engine.ts";
 import type { DockerHost } from "../../../docker/host.ts";
 import { Swarm, type Task } from "../../../docker/swarm.ts";
+import { reach } from "../../../fault_points.ts";
 import { messageOf, ScistreamError } from "../../../protocol/errors.ts";
 import { NodeFault } from "../../data_server.ts";
 import { pause } from "../../wait.ts";
@@ -100,11 +101,13 @@ export class SwarmOrchestrator implements Orchestrator {
     }
     const known = new Set(kept);
     this.#found ??= await this.#find();
+    const services = new Set(this.#found.keys());
     for (const [session, { name }] of this.#found) {
       if (known.has(session)) continue;
       this.#found.delete(session);
       this.#events.onLog("warn", `service ${name} is of no session that can be read; it stays`);
     }
+    await this.#sweep(services);
     const following = Promise.withResolvers<void>();
     this.#following = this.#follow(following.resolve);
     await following.promise;
@@ -143,6 +146,7 @@ export class SwarmOrchestrator implements Orchestrator {
         this.#services.put("config", session, placed.config),
         ...(placed.secrets ?? []).map((file) => this.#services.put("secret", session, file)),
       ]) as [FileOfSwarm, ...FileOfSwarm[]];
+      reach("req.prepared");
       const spec = serviceSpec(placed, nodeId, { config, secrets }, made);
       const service = await this.#services.create(spec);
       const kept: Kept = { id, node, service, down: "", ending: false };
@@ -247,6 +251,13 @@ export class SwarmOrchestrator implements Orchestrator {
     }
     await this.#services.removeFiles(session, { secrets: true });
     this.#left.delete(session);
+  }
+
+  /** Removes the files of sessions without a service: of a control server that died before it made one. */
+  async #sweep(services: ReadonlySet<string>): Promise<void> {
+    for (const session of await this.#services.withFiles()) {
+      if (!services.has(session)) await this.#services.removeFiles(session, { secrets: true });
+    }
   }
 
   async trouble(session: string): Promise<string> {
