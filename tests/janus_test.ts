@@ -40,6 +40,14 @@ async function told(pair: Pair, stream: Stream): Promise<string> {
   ).join("\n");
 }
 
+/** Waits until both sides tell so of a session. */
+async function bothTell(pair: Pair, stream: Stream, words: RegExp): Promise<void> {
+  await eventually(
+    `both tell ${words}`,
+    async () => (await told(pair, stream)).match(words)?.length === 2,
+  );
+}
+
 const hostsOf = (
   listeners: readonly string[],
 ) => [...new Set(listeners.map((each) => Endpoint.parse(each).host))];
@@ -167,10 +175,7 @@ test("a container that is killed, or removed, is made anew", async () => {
       for (const name of await engine.containers()) await engine.docker(...how, name);
     }
     await eventually("they are there again", () => echoes(stream.cons[1] as string));
-    await eventually("it is told", async () => {
-      const words = /recovered; before, its container on node dtn[12] has ended/g;
-      return (await told(pair, stream)).match(words)?.length === 2;
-    });
+    await bothTell(pair, stream, /recovered; before, its container on node dtn[12] has ended/g);
   }
   await pair.release(stream);
   assertEquals(await janus.left(), []);
@@ -183,18 +188,11 @@ test("a controller that comes back knows its sessions; streams do not notice", a
   const stream = await pair.connect(echo.endpoint);
   using established = await dial(stream.cons[0] as string);
   await janus.server.down();
-  await eventually(
-    "it is told",
-    async () =>
-      (await told(pair, stream)).match(/^failed Janus at .* is not reachable/gm)?.length === 2,
-  );
+  await bothTell(pair, stream, /^failed Janus at .* is not reachable/gm);
   await roundTrip(established, "meanwhile");
   await assertRejects(() => pair.connect(echo.endpoint), Error, "is not reachable");
   await janus.server.up();
-  await eventually(
-    "it is told",
-    async () => (await told(pair, stream)).match(/^streaming recovered/gm)?.length === 2,
-  );
+  await bothTell(pair, stream, /^streaming recovered/gm);
   await roundTrip(established, "afterwards");
   established.close();
   await pair.release(stream);
@@ -216,11 +214,7 @@ test("a controller that lost its records is told, and what it forgot can be remo
     janus.server.rows.set(id, row);
   }
   await janus.server.up();
-  await eventually(
-    "it is told",
-    async () =>
-      (await told(pair, stream)).match(/lost its record.* must be removed there/g)?.length === 2,
-  );
+  await bothTell(pair, stream, /lost its record.* must be removed there/g);
   await roundTrip(established, "it goes on");
   established.close();
   for (const engine of engines) {
